@@ -1,0 +1,136 @@
+//! Profiles: named sets of numbers, each with its source.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{LinkConfig, ModemConfig};
+
+/// A network a device may find itself in.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// One sentence for people.
+    pub about: String,
+    /// The modem's numbers.
+    #[serde(default)]
+    pub modem: ModemConfig,
+    /// The link's numbers.
+    #[serde(default)]
+    pub link: LinkConfig,
+}
+
+/// Why a profile could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Neither a known name nor a file.
+    #[error("no LTE profile {name:?}; known are {known}, or give the path of a .toml file", known = builtin_names().join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// A file that could not be read.
+    #[error("cannot read LTE profile {path}: {error}")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The text is not a profile.
+    #[error("LTE profile {name}: {error}")]
+    Syntax {
+        /// Which profile.
+        name: String,
+        /// What and where.
+        error: toml::de::Error,
+    },
+    /// A number that makes no sense.
+    #[error("LTE profile {name}: {what}")]
+    Value {
+        /// Which profile.
+        name: String,
+        /// Which number, and what it may be.
+        what: String,
+    },
+}
+
+const BUILTIN: &[(&str, &str)] = &[
+    ("lab", include_str!("../../../fixtures/profiles/lab.toml")),
+    ("cat1-good", include_str!("../../../fixtures/profiles/cat1-good.toml")),
+    ("cat1-cell-edge", include_str!("../../../fixtures/profiles/cat1-cell-edge.toml")),
+    ("no-nitz", include_str!("../../../fixtures/profiles/no-nitz.toml")),
+    ("no-sim", include_str!("../../../fixtures/profiles/no-sim.toml")),
+];
+
+/// Names of the profiles that come with airbench.
+pub fn builtin_names() -> Vec<&'static str> {
+    BUILTIN.iter().map(|(name, _)| *name).collect()
+}
+
+impl Profile {
+    /// The profile with this name, or the one in this `.toml` file.
+    pub fn load(name: &str) -> Result<Self, ProfileError> {
+        if let Some((_, text)) = BUILTIN.iter().find(|(known, _)| *known == name) {
+            return Self::parse(name, text);
+        }
+        if !name.ends_with(".toml") {
+            return Err(ProfileError::Unknown { name: name.to_owned() });
+        }
+        let text = std::fs::read_to_string(name)
+            .map_err(|error| ProfileError::Read { path: name.to_owned(), error })?;
+        Self::parse(name, &text)
+    }
+
+    /// Reads and checks a profile's text; `name` is for messages.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
+        let profile: Self = toml::from_str(text)
+            .map_err(|error| ProfileError::Syntax { name: name.to_owned(), error })?;
+        let value = |what: String| Err(ProfileError::Value { name: name.to_owned(), what });
+        for (side, path) in [("up", &profile.link.up), ("down", &profile.link.down)] {
+            if !(0.0..=1.0).contains(&path.loss) {
+                return value(format!("link.{side}.loss is {}, it must lie in 0 to 1", path.loss));
+            }
+            for (key, ms) in [("latency_ms", path.latency_ms), ("jitter_ms", path.jitter_ms)] {
+                if !(0.0..=3_600_000.0).contains(&ms) {
+                    return value(format!("link.{side}.{key} is {ms}, it must lie in 0 to 3600000"));
+                }
+            }
+        }
+        if profile.modem.dns.is_empty() {
+            return value("modem.dns is empty, the carrier has at least one name server".into());
+        }
+        Ok(profile)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_builtin_profile_reads() {
+        for name in builtin_names() {
+            Profile::load(name).unwrap();
+        }
+    }
+
+    /// Numbers without a source are guesses in disguise.
+    #[test]
+    fn every_number_of_a_builtin_profile_names_its_source() {
+        for (name, text) in BUILTIN {
+            for line in text.lines().filter(|line| line.contains('=')) {
+                let number = line.split('=').nth(1).is_some_and(|value| {
+                    value.trim_start().starts_with(|c: char| c.is_ascii_digit() || "tf[".contains(c))
+                });
+                assert!(!number || line.contains('#'), "{name}: no source for {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_place() {
+        let error = |text| Profile::parse("x", text).unwrap_err().to_string();
+        assert!(error("about = 'x'\n[link.up]\nloss = 2").contains("link.up.loss is 2"));
+        assert!(error("about = 'x'\n[link.up]\nlatncy = 2").contains("latncy"));
+        assert!(Profile::load("mars").unwrap_err().to_string().contains("cat1-good"));
+    }
+}

@@ -1,0 +1,213 @@
+/* Where Lua's C and our Rust meet.
+**
+** Lua raises errors by longjmp; Rust frames must never be jumped over. So
+** while Rust runs (ctl->native != 0) nothing in the Lua API may raise: the
+** collector is stopped (finalisers could raise) and the heap limit is not
+** enforced (ctl->native is what the allocator looks at). Both are made good
+** in lua32_dispatch, a C frame, after Rust has returned. Rust reports errors
+** as a return code, and the raise happens here.
+*/
+#include "glue.h"
+
+#include "lauxlib.h"
+#include "lualib.h"
+#include "lapi.h"
+#include "ldebug.h"
+#include "ldo.h"
+#include "lgc.h"
+#include "lmem.h"
+#include "lobject.h"
+#include "lstate.h"
+
+lua32_ctl *lua32_control(lua_State *L) {
+  return *(lua32_ctl **)lua_getextraspace(L);
+}
+
+void lua32_set_control(lua_State *L, lua32_ctl *ctl) {
+  *(lua32_ctl **)lua_getextraspace(L) = ctl;
+}
+
+static void collect_if_due(lua_State *L, lua32_ctl *ctl) {
+  luaC_checkGC(L);
+  if (ctl->used > ctl->limit) {
+    luaC_fullgc(L, 1);
+    if (ctl->used > ctl->limit) luaD_throw(L, LUA_ERRMEM);
+  }
+}
+
+int lua32_dispatch(lua_State *L) {
+  lua32_ctl *ctl = lua32_control(L);
+  global_State *g = G(L);
+  const void *func = lua_touserdata(L, lua_upvalueindex(1));
+  int outermost = ctl->native == 0;
+  int n;
+  if (outermost) ctl->gc_outer = g->gcrunning;
+  g->gcrunning = 0;
+  ctl->native++;
+  n = ctl->entry(L, func);
+  ctl->native--;
+  if (outermost) {
+    g->gcrunning = (lu_byte)ctl->gc_outer;
+    collect_if_due(L, ctl);
+  }
+  switch (n) {
+    case LUA32_RAISE_AT: {
+      size_t len;
+      const char *text = lua_tolstring(L, -1, &len);
+      luaL_where(L, 1);
+      lua_pushlstring(L, text, len);
+      lua_concat(L, 2);
+      return lua_error(L);
+    }
+    case LUA32_RAISE_VALUE: return lua_error(L);
+    case LUA32_RAISE_ARG: return luaL_argerror(L, ctl->arg, lua_tostring(L, -1));
+    default: return n;
+  }
+}
+
+/* Calls what lies below `nargs` arguments. The VM proper runs again, so the
+** collector and the heap limit come back for the time of the call. */
+int lua32_call(lua_State *L, int nargs, int nresults) {
+  lua32_ctl *ctl = lua32_control(L);
+  global_State *g = G(L);
+  int native = ctl->native;
+  int status;
+  ctl->native = 0;
+  g->gcrunning = (lu_byte)ctl->gc_outer;
+  status = lua_pcall(L, nargs, nresults, 0);
+  ctl->gc_outer = g->gcrunning;
+  g->gcrunning = 0;
+  ctl->native = native;
+  return status;
+}
+
+/* Compiles text or loads a dump; a syntax error is returned, not raised. */
+int lua32_load(lua_State *L, const char *text, size_t len, const char *chunk) {
+  lua32_ctl *ctl = lua32_control(L);
+  int native = ctl->native;
+  int status;
+  ctl->native = 0;
+  status = luaL_loadbufferx(L, text, len, chunk, "bt");
+  ctl->native = native;
+  return status;
+}
+
+/* Rust owns the state from here on: the state a dispatch would establish. */
+void lua32_enter_native(lua_State *L) {
+  lua32_ctl *ctl = lua32_control(L);
+  ctl->gc_outer = G(L)->gcrunning;
+  G(L)->gcrunning = 0;
+  ctl->native = 1;
+}
+
+void lua32_full_gc(lua_State *L) {
+  global_State *g = G(L);
+  /* An emergency collection runs no finaliser, so nothing can raise. */
+  luaC_fullgc(L, 1);
+  (void)g;
+}
+
+void lua32_push_function(lua_State *L, const void *func) {
+  lua_pushlightuserdata(L, (void *)func);
+  lua_pushcclosure(L, lua32_dispatch, 1);
+}
+
+static void count_hook(lua_State *L, lua_Debug *ar) {
+  lua32_ctl *ctl = lua32_control(L);
+  (void)ar;
+  ctl->instructions += (uint64_t)L->basehookcount;
+  ctl->hook(L);
+}
+
+void lua32_set_hook(lua_State *L, int interval) {
+  lua_sethook(L, count_hook, LUA_MASKCOUNT, interval);
+}
+
+/* Settles the running thread's partial count and returns the total. Other
+** threads keep theirs until they run again: nothing is lost, only late. */
+uint64_t lua32_instructions(lua_State *L) {
+  lua32_ctl *ctl = lua32_control(L);
+  if (L->basehookcount > 0) {
+    ctl->instructions += (uint64_t)(L->basehookcount - L->hookcount);
+    resethookcount(L);
+  }
+  return ctl->instructions;
+}
+
+/* What luac -s leaves out: line numbers and names. The chunk name stays, so
+** a message reads `/lua/sys.lua:-1: ...` as the firmware's inline modules do. */
+static void strip(lua_State *L, Proto *p) {
+  int i;
+  luaM_freearray(L, p->lineinfo, p->sizelineinfo);
+  p->lineinfo = NULL;
+  p->sizelineinfo = 0;
+  luaM_freearray(L, p->locvars, p->sizelocvars);
+  p->locvars = NULL;
+  p->sizelocvars = 0;
+  for (i = 0; i < p->sizeupvalues; i++) p->upvalues[i].name = NULL;
+  for (i = 0; i < p->sizep; i++) strip(L, p->p[i]);
+}
+
+void lua32_strip(lua_State *L) {
+  const TValue *f = L->top - 1;
+  if (ttisLclosure(f)) strip(L, clLvalue(f)->p);
+}
+
+/* `collectgarbage("count")` speaks of the device's heap; the rest is stock. */
+static int collectgarbage(lua_State *L) {
+  const char *what = luaL_optstring(L, 1, "collect");
+  if (what[0] == 'c' && what[1] == 'o' && what[2] == 'u') {
+    lua_pushnumber(L, (lua_Number)lua32_control(L)->used / 1024);
+    return 1;
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static int tostring_meta(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+void lua32_push_tostring(lua_State *L) {
+  lua_pushcfunction(L, tostring_meta);
+}
+
+static int open_base(lua_State *L) {
+  luaL_requiref(L, "_G", luaopen_base, 1);
+  lua_getfield(L, -1, "collectgarbage");
+  lua_pushcclosure(L, collectgarbage, 1);
+  lua_setfield(L, -2, "collectgarbage");
+  return 0;
+}
+
+/* Leaves the table of one of PUC's C libraries on the stack. */
+static int open_stock(lua_State *L) {
+  static const struct { const char *name; lua_CFunction open; } libs[] = {
+    {"coroutine", luaopen_coroutine}, {"table", luaopen_table},
+    {"string", luaopen_string}, {"math", luaopen_math},
+    {"utf8", luaopen_utf8}, {"debug", luaopen_debug},
+    {"bit32", luaopen_bit32},
+  };
+  const char *name = lua_tostring(L, 1);
+  size_t i;
+  for (i = 0; i < sizeof libs / sizeof libs[0]; i++) {
+    const char *a = libs[i].name, *b = name;
+    while (*a && *a == *b) { a++; b++; }
+    if (*a == *b) return libs[i].open(L);
+  }
+  return luaL_error(L, "no stock library '%s'", name);
+}
+
+void lua32_push_open_base(lua_State *L) { lua_pushcfunction(L, open_base); }
+void lua32_push_open_stock(lua_State *L) { lua_pushcfunction(L, open_stock); }
+
+static int traceback(lua_State *L) {
+  lua_State *of = lua_tothread(L, 1);
+  luaL_traceback(L, of ? of : L, lua_tostring(L, 2), of ? 0 : 1);
+  return 1;
+}
+
+void lua32_push_traceback(lua_State *L) { lua_pushcfunction(L, traceback); }

@@ -1,0 +1,198 @@
+//! The VM as its users see it: numbers, suspension, limits, errors.
+
+use airbench_lua32::{Config, Cx, Raise, Step, Vm, format_number};
+
+#[derive(Default)]
+struct Host {
+    code: String,
+    lines: Vec<String>,
+    ticks: u32,
+    hooks: u32,
+    hook_suspends: bool,
+}
+
+fn out(cx: &mut Cx<'_, Host>) -> Result<usize, Raise> {
+    let mut line = Vec::new();
+    for i in 1..=cx.top() {
+        cx.push_value(i);
+        cx.tostring()?;
+        if i > 1 {
+            line.push(b' ');
+        }
+        line.extend_from_slice(cx.to_bytes(-1).unwrap());
+        cx.pop(1);
+    }
+    let line = String::from_utf8_lossy(&line).into_owned();
+    cx.host().lines.push(line);
+    Ok(0)
+}
+
+fn tick(cx: &mut Cx<'_, Host>) -> Result<usize, Raise> {
+    cx.suspend();
+    let ticks = cx.host().ticks;
+    cx.push_integer(ticks as i32);
+    Ok(1)
+}
+
+fn fail(cx: &mut Cx<'_, Host>) -> Result<usize, Raise> {
+    Err(match cx.to_integer(1) {
+        Some(1) => Raise::Message("positioned".into()),
+        Some(2) => Raise::Plain("plain".into()),
+        _ => Raise::Argument(1, "number expected".into()),
+    })
+}
+
+fn main(cx: &mut Cx<'_, Host>) {
+    cx.open_base().unwrap();
+    for name in ["string", "math", "coroutine", "table"] {
+        cx.open_stock(name).unwrap();
+        cx.set_global(name);
+    }
+    for (name, f) in [("out", out as fn(&mut Cx<'_, Host>) -> _), ("tick", tick), ("fail", fail)] {
+        cx.push_function(f);
+        cx.set_global(name);
+    }
+    let code = cx.host().code.clone();
+    let result = cx.load(code.as_bytes(), "@t.lua").and_then(|()| cx.call(0, 0));
+    if result.is_err() {
+        let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap()).into_owned();
+        cx.host().lines.push(format!("error: {text}"));
+    }
+}
+
+fn hook(cx: &mut Cx<'_, Host>) {
+    cx.host().hooks += 1;
+    if cx.host().hook_suspends {
+        cx.suspend();
+    }
+}
+
+fn vm() -> Vm<Host> {
+    Vm::new(Config { heap_limit: 262_136, hook, hook_interval: 1000, main }).unwrap()
+}
+
+fn run(code: &str) -> Vec<String> {
+    let mut host = Host { code: code.into(), ..Host::default() };
+    let mut vm = vm();
+    while vm.resume(&mut host) == Step::Suspended {
+        host.ticks += 1;
+    }
+    host.lines
+}
+
+#[test]
+fn numbers_are_32_bits_wide() {
+    assert_eq!(
+        run("out(math.maxinteger, math.maxinteger + 1, 0xFFFFFFFF, 2147483648, 1 << 31, 1 << 32)"),
+        ["2147483647 -2147483648 -1 2.147484e+09 -2147483648 0"]
+    );
+}
+
+#[test]
+fn floats_print_as_the_firmware_prints_them() {
+    let samples = [
+        (1.0, "1.000000"),
+        (100.0, "100.00000"),
+        (101.0, "101.0000"),
+        (1000.0, "1000.0000"),
+        (1_234_567.0, "1.234567e+06"),
+        (1e9, "10.000000e+08"),
+        (0.1, "0.1000000"),
+        (0.0001, "1.000000e-04"),
+        (-40.5, "-40.50000"),
+        (0.0, "0.000000e-308"),
+        (f64::INFINITY, "inf"),
+        (f64::NEG_INFINITY, "-inf"),
+        (f64::NAN, "nan"),
+    ];
+    for (value, text) in samples {
+        // The VM's floats are 32 bits wide before they are printed.
+        assert_eq!(format_number("%.7g", f64::from(value as f32)), text, "{value}");
+    }
+    assert_eq!(format_number("%.1f", 0.25), "0.2");
+    assert_eq!(format_number("%.0f", 1.5), "2");
+}
+
+#[test]
+fn a_call_inside_pcall_and_coroutine_suspends_the_whole_vm() {
+    let lines = run(
+        "local co = coroutine.wrap(function() local ok, n = pcall(tick) coroutine.yield(n) return tick() end)
+         out(co(), co(), tick())",
+    );
+    assert_eq!(lines, ["1 2 3"]);
+}
+
+#[test]
+fn the_hook_suspends_a_loop_without_calls() {
+    let mut host = Host { code: "while true do end".into(), hook_suspends: true, ..Host::default() };
+    let mut vm = vm();
+    for _ in 0..10 {
+        assert_eq!(vm.resume(&mut host), Step::Suspended);
+    }
+    assert_eq!(host.hooks, 10);
+}
+
+#[test]
+fn the_heap_limit_raises_not_enough_memory_and_the_vm_survives_it() {
+    let lines = run(
+        "local t = {} local ok, e = pcall(function() for i = 1, 1e6 do t[i] = string.rep('x', 1000) .. i end end)
+         t = nil collectgarbage() out(ok, e) out(#string.rep('y', 1000))",
+    );
+    assert_eq!(lines, ["false not enough memory", "1000"]);
+}
+
+#[test]
+fn errors_carry_position_argument_and_value() {
+    let lines = run("out(pcall(fail, 1)) out(pcall(function() fail(1) end))
+        out(pcall(function() fail(2) end)) out(pcall(function() fail('x') end))");
+    assert_eq!(
+        lines,
+        [
+            "false positioned",
+            "false t.lua:1: positioned",
+            "false plain",
+            "false t.lua:2: bad argument #1 to 'fail' (number expected)",
+        ]
+    );
+}
+
+#[test]
+fn addresses_repeat_from_vm_to_vm() {
+    let code = "out(tostring({}), tostring(out), tostring(function() end))";
+    let first = run(code);
+    let second = run(code);
+    assert_eq!(first, second);
+    assert!(first[0].starts_with("table: 0C"), "{first:?}");
+}
+
+#[test]
+fn the_kinds_are_named_as_lua_names_them() {
+    fn names(cx: &mut Cx<'_, Host>) -> Result<usize, Raise> {
+        for i in 1..=cx.top() + 1 {
+            assert_eq!(cx.type_name(i), cx.c_type_name(i));
+        }
+        Ok(0)
+    }
+    fn with_names(cx: &mut Cx<'_, Host>) {
+        cx.open_base().unwrap();
+        cx.push_function(names);
+        cx.set_global("names");
+        cx.load(b"names(nil, true, 1, 'x', {}, names)", "@t.lua").unwrap();
+        cx.call(0, 0).unwrap();
+        cx.host().lines.push("done".into());
+    }
+    let mut host = Host::default();
+    let mut vm =
+        Vm::new(Config { heap_limit: 262_136, hook, hook_interval: 1000, main: with_names }).unwrap();
+    assert_eq!(vm.resume(&mut host), Step::Finished);
+    assert_eq!(host.lines, ["done"]);
+}
+
+#[test]
+fn a_dropped_suspended_vm_leaves_nothing_running() {
+    for _ in 0..100 {
+        let mut host = Host { code: "tick()".into(), ..Host::default() };
+        let mut vm = vm();
+        assert_eq!(vm.resume(&mut host), Step::Suspended);
+    }
+}
