@@ -1,0 +1,138 @@
+//! The echo server on real sockets: `ws://…/ws/echo`, `/ws/echo2`, and the same
+//! over TLS.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use airbench_airtun::{Event, Observer, Server, TokioClock, tls};
+use clap::Parser;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A local clone of openLuat's airtun WebSocket echo server.
+#[derive(Parser)]
+#[command(version, after_help = "Example: airtun --tls-listen 127.0.0.1:8443")]
+struct Args {
+    /// Where to serve ws:// (port 0: any free port).
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where to serve wss:// as well.
+    #[arg(long, value_name = "ADDR")]
+    tls_listen: Option<SocketAddr>,
+    /// Certificate chain (PEM) for wss://; without it one is made.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Host name in the made certificate; may be repeated.
+    #[arg(long, value_name = "NAME", default_values = ["localhost", "echo.airtun.air32.cn"])]
+    host: Vec<String>,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Prints what happens.
+struct Console;
+
+impl Observer for Console {
+    fn observe(&self, connection: u64, event: Event<'_>) {
+        match event {
+            Event::Handshake(head) => {
+                println!("#{connection} {}", head.lines().next().unwrap_or_default());
+            }
+            Event::Received(opcode, payload) => {
+                println!("#{connection} < {} {}", opcode.name(), String::from_utf8_lossy(payload));
+            }
+            Event::Sent(opcode, payload) => {
+                println!("#{connection} > {} {} bytes", opcode.name(), payload.len());
+            }
+            Event::Closed(how) => println!("#{connection} closed: {how}"),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime.map_err(|error| error.to_string()).and_then(|rt| rt.block_on(run(args)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("airtun: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, scheme: &str) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; is another server there? choose a port with --listen/--tls-listen")
+    })?;
+    let local = listener.local_addr().map_err(|error| error.to_string())?;
+    println!("listening on {scheme}://{local}/ws/echo and {scheme}://{local}/ws/echo2");
+    Ok(listener)
+}
+
+async fn run(args: Args) -> Result<(), String> {
+    let acceptor = match (&args.cert, &args.key, args.tls_listen) {
+        (Some(cert), Some(key), _) => Some(tls::from_files(cert, key)),
+        (_, _, Some(_)) => Some(tls::self_signed(&args.host, tls::KeyKind::EcdsaP256)),
+        _ => None,
+    };
+    let acceptor = acceptor.transpose().map_err(|error| error.to_string())?.map(TlsAcceptor::from);
+    let observer: Arc<dyn Observer> =
+        if args.quiet { Arc::new(airbench_airtun::Silent) } else { Arc::new(Console) };
+    let server = Server::new(Arc::new(TokioClock::default()), observer);
+    let plain = bind(args.listen, "ws").await?;
+    let secure = match (args.tls_listen, acceptor) {
+        (Some(address), Some(acceptor)) => Some((bind(address, "wss").await?, acceptor)),
+        _ => None,
+    };
+    let plain_server = server.clone();
+    tokio::spawn(async move { serve_plain(plain, plain_server).await });
+    if let Some((listener, acceptor)) = secure {
+        tokio::spawn(async move { serve_tls(listener, acceptor, server).await });
+    }
+    tokio::signal::ctrl_c().await.map_err(|error| error.to_string())
+}
+
+async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Jetty sends replies at once; a failure here only costs latency.
+            let _ = stream.set_nodelay(true);
+            Some(stream)
+        }
+        Err(error) => {
+            eprintln!("airtun: a connection was not accepted: {error}");
+            None
+        }
+    }
+}
+
+async fn serve_plain(listener: TcpListener, server: Server) {
+    loop {
+        if let Some(stream) = accept(&listener).await {
+            let server = server.clone();
+            tokio::spawn(async move { server.serve(stream).await });
+        }
+    }
+}
+
+async fn serve_tls(listener: TcpListener, acceptor: TlsAcceptor, server: Server) {
+    loop {
+        if let Some(stream) = accept(&listener).await {
+            let (server, acceptor) = (server.clone(), acceptor.clone());
+            tokio::spawn(async move {
+                match acceptor.accept(stream).await {
+                    Ok(stream) => server.serve(stream).await,
+                    Err(error) => eprintln!("airtun: TLS handshake failed: {error}"),
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Numbers: read by Nutz's rules, printed by Java's (facts sheet 3.1).
+
+use super::Value;
+
+/// The value of a number token, or `None` if it is none.
+pub(super) fn read(token: &str) -> Option<Value> {
+    let first = token.chars().next()?;
+    if !(first.is_ascii_digit() || first == '.' || first == '-') {
+        return None;
+    }
+    let text = if let Some(rest) = token.strip_suffix(['l', 'L']) {
+        decimal_integer(rest)?
+    } else if let Some(rest) = token.strip_suffix(['f', 'F']) {
+        let value = java_float(rest)? as f32;
+        if value.is_nan() {
+            return Some(Value::Null);
+        }
+        java_decimal(&format!("{value:e}"))
+    } else if token.contains(['e', 'E']) {
+        big_decimal(token)?
+    } else if token.contains('.') {
+        java_decimal(&format!("{:e}", java_float(token)?))
+    } else {
+        integer(token)?
+    };
+    Some(Value::Number(text))
+}
+
+fn integer(token: &str) -> Option<String> {
+    if let Some(hex) = token.strip_prefix("0x") {
+        return Some(i64::from_str_radix(hex, 16).ok()?.to_string());
+    }
+    if let Some(octal) = token.strip_prefix('0')
+        && let Ok(value) = i64::from_str_radix(octal, 8)
+    {
+        return Some(value.to_string());
+    }
+    decimal_integer(token)
+}
+
+/// Decimal of any length; Java takes every script's digits, of which the
+/// full-width ones are in use.
+fn decimal_integer(token: &str) -> Option<String> {
+    let (negative, digits) = match token.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, token),
+    };
+    let digits: String = digits
+        .chars()
+        .map(|c| match c {
+            '０'..='９' => Some(char::from(b'0' + (c as u32 - '０' as u32) as u8)),
+            c if c.is_ascii_digit() => Some(c),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    if digits.is_empty() {
+        return None;
+    }
+    let trimmed = digits.trim_start_matches('0');
+    Some(match (trimmed, negative) {
+        ("", _) => "0".to_owned(),
+        (digits, true) => format!("-{digits}"),
+        (digits, false) => digits.to_owned(),
+    })
+}
+
+/// `Double.parseDouble`: trims, takes a type suffix and hexadecimal floats.
+fn java_float(token: &str) -> Option<f64> {
+    let text = token.trim_matches(|c: char| c <= ' ');
+    let (negative, magnitude) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let value = match magnitude {
+        "Infinity" => f64::INFINITY,
+        "NaN" => f64::NAN,
+        _ if magnitude.starts_with("0x") || magnitude.starts_with("0X") => hex_float(magnitude)?,
+        _ => {
+            let plain = magnitude.strip_suffix(['d', 'D']).unwrap_or(magnitude);
+            let ok = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+            ok.then(|| plain.parse().ok()).flatten()?
+        }
+    };
+    Some(if negative { -value } else { value })
+}
+
+/// `0x1.8p1`; the binary exponent is mandatory.
+fn hex_float(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = text[2..].split_once(['p', 'P'])?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut value = 0.0;
+    for c in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(c.to_digit(16)?);
+    }
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let exponent: i32 = exponent.trim_end_matches(['d', 'D']).parse().ok()?;
+    Some(value * 2f64.powi(exponent - 4 * fraction.len() as i32))
+}
+
+/// `Double.toString` and `Float.toString` from Rust's shortest digits in
+/// exponent form: plain within 1e-3..1e7, else `d.dddE±n`.
+fn java_decimal(shortest: &str) -> String {
+    let (mantissa, exponent) = match shortest.split_once('e') {
+        Some(parts) => parts,
+        None if shortest.starts_with('-') => return "-Infinity".to_owned(),
+        None => return "Infinity".to_owned(),
+    };
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if digits == "0" {
+        return format!("{sign}0.0");
+    }
+    if !(-3..7).contains(&exponent) {
+        let (head, tail) = digits.split_at(1);
+        let tail = if tail.is_empty() { "0" } else { tail };
+        return format!("{sign}{head}.{tail}E{exponent}");
+    }
+    if exponent < 0 {
+        let zeros = "0".repeat((-exponent - 1) as usize);
+        return format!("{sign}0.{zeros}{digits}");
+    }
+    let point = exponent as usize + 1;
+    if digits.len() <= point {
+        return format!("{sign}{digits}{}.0", "0".repeat(point - digits.len()));
+    }
+    format!("{sign}{}.{}", &digits[..point], &digits[point..])
+}
+
+/// `new BigDecimal(text).toString()`.
+fn big_decimal(text: &str) -> Option<String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent: i64 = exponent.parse::<i32>().ok()?.into();
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let scale = fraction.len() as i64 - exponent;
+    let unscaled = match digits.trim_start_matches('0') {
+        "" => "0",
+        rest => rest,
+    };
+    let sign = if negative && unscaled != "0" { "-" } else { "" };
+    let adjusted = unscaled.len() as i64 - 1 - scale;
+    if scale == 0 {
+        return Some(format!("{sign}{unscaled}"));
+    }
+    if scale > 0 && adjusted >= -6 {
+        let scale = scale as usize;
+        let padded = format!("{unscaled:0>width$}", width = scale + 1);
+        let (whole, fraction) = padded.split_at(padded.len() - scale);
+        return Some(format!("{sign}{whole}.{fraction}"));
+    }
+    let (head, tail) = unscaled.split_at(1);
+    let point = if tail.is_empty() { String::new() } else { format!(".{tail}") };
+    let exponent = if adjusted == 0 { String::new() } else { format!("E{adjusted:+}") };
+    Some(format!("{sign}{head}{point}{exponent}"))
+}

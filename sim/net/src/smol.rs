@@ -1,0 +1,322 @@
+//! [`IpStack`] with smoltcp. smoltcp is the maintained sans-I/O stack; it has no
+//! clock and no sockets of its own.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::{tcp, udp};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Cidr};
+
+use crate::phy::Queues;
+use crate::stack::{IpStack, TcpId, TcpState, TcpStatus, UdpId};
+
+/// How a stack's TCP is dimensioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Largest packet in bytes; the MSS is 40 less.
+    pub mtu: usize,
+    /// Receive buffer and so the window, in bytes.
+    pub receive: usize,
+    /// Send buffer in bytes.
+    pub send: usize,
+    /// An ACK without data waits this long.
+    pub ack_delay: Duration,
+    /// Small writes wait for outstanding ACKs.
+    pub nagle: bool,
+    /// Unanswered segments (SYN or data) end a connection after this long.
+    pub timeout: Duration,
+}
+
+impl Shape {
+    /// The EC618's lwIP in numbers (docs/firmware-facts.md, "TCP").
+    pub fn device() -> Self {
+        const MSS: usize = 1340;
+        Self {
+            mtu: MSS + 40,
+            receive: 6 * MSS,
+            send: 6 * MSS,
+            ack_delay: Duration::from_millis(250),
+            nagle: true,
+            // Suggested for a black hole; the ladder itself comes with the
+            // device's own TCP.
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// A server in a data centre.
+    pub fn host() -> Self {
+        Self {
+            mtu: 1500,
+            receive: 32 * 1024,
+            send: 64 * 1024,
+            ack_delay: Duration::from_millis(40),
+            nagle: false,
+            timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// A stack on smoltcp.
+pub struct SmolStack {
+    interface: Interface,
+    queues: Queues,
+    sockets: SocketSet<'static>,
+    tcp: BTreeMap<TcpId, SocketHandle>,
+    udp: BTreeMap<UdpId, SocketHandle>,
+    /// Sockets waiting for a connection, by port.
+    listening: Vec<(u16, TcpId)>,
+    /// Closed by the user, to be forgotten when done.
+    closing: Vec<TcpId>,
+    shape: Shape,
+    address: Option<Ipv4Addr>,
+    next_id: u32,
+    next_port: u16,
+}
+
+/// Ports the stack chooses begin here (RFC 6335's dynamic range).
+const FIRST_PORT: u16 = 49_152;
+/// Datagrams a UDP socket holds in each direction.
+const UDP_PACKETS: usize = 8;
+/// Bytes they may have together.
+const UDP_BYTES: usize = 12 * 1024;
+
+impl SmolStack {
+    /// A stack without an address; `seed` decides sequence numbers and ports.
+    pub fn new(shape: Shape, seed: u64) -> Self {
+        let mut queues = Queues::new(shape.mtu);
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let interface = Interface::new(config, &mut queues, smoltcp::time::Instant::ZERO);
+        Self {
+            interface,
+            queues,
+            sockets: SocketSet::new(Vec::new()),
+            tcp: BTreeMap::new(),
+            udp: BTreeMap::new(),
+            listening: Vec::new(),
+            closing: Vec::new(),
+            shape,
+            address: None,
+            next_id: 0,
+            next_port: FIRST_PORT + (seed % 8192) as u16,
+        }
+    }
+
+    /// Accepts connections on `port` from now on.
+    pub fn listen(&mut self, port: u16) {
+        let id = self.add_tcp();
+        // A new socket and a port that is not 0: listen cannot refuse.
+        let _ = self.tcp_mut(id).map(|socket| socket.listen(port));
+        self.listening.push((port, id));
+    }
+
+    /// A connection that has come in since the last call, and its port.
+    pub fn accept(&mut self) -> Option<(TcpId, u16)> {
+        let index = self.listening.iter().position(|(_, id)| {
+            let state = self.tcp.get(id).map(|h| self.sockets.get::<tcp::Socket<'_>>(*h).state());
+            !matches!(state, Some(tcp::State::Listen | tcp::State::SynReceived))
+        })?;
+        let (port, id) = self.listening.remove(index);
+        self.listen(port);
+        Some((id, port))
+    }
+
+    fn add_tcp(&mut self) -> TcpId {
+        let buffer = |len| tcp::SocketBuffer::new(vec![0; len]);
+        let mut socket = tcp::Socket::new(buffer(self.shape.receive), buffer(self.shape.send));
+        socket.set_ack_delay(Some(to_smol(self.shape.ack_delay)));
+        socket.set_nagle_enabled(self.shape.nagle);
+        socket.set_timeout(Some(to_smol(self.shape.timeout)));
+        let handle = self.sockets.add(socket);
+        self.next_id += 1;
+        let id = TcpId(self.next_id);
+        self.tcp.insert(id, handle);
+        id
+    }
+
+    fn tcp_mut(&mut self, id: TcpId) -> Option<&mut tcp::Socket<'static>> {
+        self.tcp.get(&id).map(|handle| self.sockets.get_mut::<tcp::Socket<'static>>(*handle))
+    }
+
+    fn udp_mut(&mut self, id: UdpId) -> Option<&mut udp::Socket<'static>> {
+        self.udp.get(&id).map(|handle| self.sockets.get_mut::<udp::Socket<'static>>(*handle))
+    }
+
+    fn choose_port(&mut self) -> u16 {
+        self.next_port = if self.next_port >= 65_000 { FIRST_PORT } else { self.next_port + 1 };
+        self.next_port
+    }
+
+    fn forget(&mut self, id: TcpId) {
+        if let Some(handle) = self.tcp.remove(&id) {
+            self.sockets.remove(handle);
+        }
+    }
+
+    fn forget_closed(&mut self) {
+        let mut index = 0;
+        while index < self.closing.len() {
+            let id = self.closing[index];
+            if self.tcp_status(id).state == TcpState::Closed {
+                self.closing.swap_remove(index);
+                self.forget(id);
+            } else {
+                index += 1;
+            }
+        }
+    }
+}
+
+fn to_smol(span: Duration) -> smoltcp::time::Duration {
+    smoltcp::time::Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn smol_now(now: Instant) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros(i64::try_from(now.micros()).unwrap_or(i64::MAX))
+}
+
+impl IpStack for SmolStack {
+    fn set_address(&mut self, address: Option<Ipv4Addr>) {
+        if address.is_none() {
+            for id in self.tcp.keys().copied().collect::<Vec<_>>() {
+                self.forget(id);
+            }
+            self.listening.clear();
+            self.closing.clear();
+            self.queues.rx.clear();
+            self.queues.tx.clear();
+        }
+        self.address = address;
+        self.interface.update_ip_addrs(|list| {
+            list.clear();
+            if let Some(address) = address {
+                // One address in an empty list always fits.
+                let _ = list.push(IpCidr::Ipv4(Ipv4Cidr::new(address, 32)));
+            }
+        });
+        // Point-to-point: everything leaves by the one interface.
+        let gateway = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let _ = self.interface.routes_mut().add_default_ipv4_route(gateway);
+    }
+
+    fn tcp_connect(&mut self, remote: SocketAddrV4) -> Option<TcpId> {
+        self.address?;
+        let id = self.add_tcp();
+        let port = self.choose_port();
+        let handle = self.tcp[&id];
+        let socket = self.sockets.get_mut::<tcp::Socket<'static>>(handle);
+        let endpoint = IpEndpoint::new(IpAddress::Ipv4(*remote.ip()), remote.port());
+        if socket.connect(self.interface.context(), endpoint, port).is_err() {
+            self.forget(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    fn tcp_write(&mut self, id: TcpId, bytes: &[u8]) -> usize {
+        self.tcp_mut(id).and_then(|socket| socket.send_slice(bytes).ok()).unwrap_or(0)
+    }
+
+    fn tcp_read(&mut self, id: TcpId, max: usize) -> Vec<u8> {
+        let Some(socket) = self.tcp_mut(id) else { return Vec::new() };
+        let mut bytes = vec![0; max.min(socket.recv_queue())];
+        let len = socket.recv_slice(&mut bytes).unwrap_or(0);
+        bytes.truncate(len);
+        bytes
+    }
+
+    fn tcp_status(&self, id: TcpId) -> TcpStatus {
+        let closed =
+            TcpStatus { state: TcpState::Closed, readable: 0, unacknowledged: 0, writable: 0 };
+        let Some(handle) = self.tcp.get(&id) else { return closed };
+        let socket = self.sockets.get::<tcp::Socket<'static>>(*handle);
+        let state = match socket.state() {
+            tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => TcpState::Connecting,
+            tcp::State::Closed => TcpState::Closed,
+            tcp::State::CloseWait | tcp::State::LastAck | tcp::State::Closing | tcp::State::TimeWait => {
+                TcpState::HalfClosed
+            }
+            _ => TcpState::Open,
+        };
+        TcpStatus {
+            state,
+            readable: socket.recv_queue(),
+            unacknowledged: socket.send_queue(),
+            writable: if socket.may_send() { socket.send_capacity() - socket.send_queue() } else { 0 },
+        }
+    }
+
+    fn tcp_close(&mut self, id: TcpId) {
+        if let Some(socket) = self.tcp_mut(id) {
+            socket.close();
+            self.closing.push(id);
+        }
+    }
+
+    fn tcp_abort(&mut self, id: TcpId) {
+        if let Some(socket) = self.tcp_mut(id) {
+            socket.abort();
+            // The next poll sends the RST; then it is forgotten.
+            self.closing.push(id);
+        }
+    }
+
+    fn udp_open(&mut self, port: u16) -> UdpId {
+        let buffer = || {
+            udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; UDP_PACKETS], vec![0; UDP_BYTES])
+        };
+        let mut socket = udp::Socket::new(buffer(), buffer());
+        let port = if port == 0 { self.choose_port() } else { port };
+        // A new socket and a port that is not 0: bind cannot refuse.
+        let _ = socket.bind(port);
+        self.next_id += 1;
+        let id = UdpId(self.next_id);
+        self.udp.insert(id, self.sockets.add(socket));
+        id
+    }
+
+    fn udp_send(&mut self, id: UdpId, to: SocketAddrV4, bytes: &[u8]) -> bool {
+        if self.address.is_none() {
+            return false;
+        }
+        let endpoint = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());
+        self.udp_mut(id).is_some_and(|socket| socket.send_slice(bytes, endpoint).is_ok())
+    }
+
+    fn udp_receive(&mut self, id: UdpId) -> Option<(SocketAddrV4, Vec<u8>)> {
+        let (bytes, meta) = self.udp_mut(id)?.recv().ok()?;
+        // Without the IPv6 feature there is no other kind of address.
+        let IpAddress::Ipv4(address) = meta.endpoint.addr;
+        Some((SocketAddrV4::new(address, meta.endpoint.port), bytes.to_vec()))
+    }
+
+    fn udp_close(&mut self, id: UdpId) {
+        if let Some(handle) = self.udp.remove(&id) {
+            self.sockets.remove(handle);
+        }
+    }
+
+    fn receive(&mut self, packet: Vec<u8>) {
+        self.queues.rx.push_back(packet);
+    }
+
+    fn poll(&mut self, now: Instant) {
+        self.interface.poll(smol_now(now), &mut self.queues, &mut self.sockets);
+        if !self.closing.is_empty() {
+            self.forget_closed();
+        }
+    }
+
+    fn transmit(&mut self) -> Option<Vec<u8>> {
+        self.queues.tx.pop_front()
+    }
+
+    fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.interface.poll_at(smol_now(now), &self.sockets)?;
+        let at = Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0) * 1000);
+        Some(at.max(now))
+    }
+}
