@@ -41,6 +41,9 @@ fn main() {
         // Every number-to-text conversion goes through c/printf.c. glibc's
         // fortified inline would win over the define in optimised builds.
         .define("snprintf", "lua32_snprintf")
+        .define("l_rand()", "lua32_rand(L)")
+        .define("l_srand(x)", "lua32_srand(L, x)")
+        .define("L_RANDMAX", "0x7fffffff")
         .flag_if_supported("-U_FORTIFY_SOURCE")
         .flag_if_supported("-fno-common")
         // One instruction stream in debug and release: same hash in both.

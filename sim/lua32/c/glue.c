@@ -27,6 +27,17 @@ void lua32_set_control(lua_State *L, lua32_ctl *ctl) {
   *(lua32_ctl **)lua_getextraspace(L) = ctl;
 }
 
+/* newlib's generator (the EC618's C library), a 64-bit LCG. */
+int lua32_rand(lua_State *L) {
+  lua32_ctl *ctl = lua32_control(L);
+  ctl->random = ctl->random * 6364136223846793005ull + 1;
+  return (int)(ctl->random >> 32) & 0x7fffffff;
+}
+
+void lua32_srand(lua_State *L, unsigned int seed) {
+  lua32_control(L)->random = seed;
+}
+
 static void collect_if_due(lua_State *L, lua32_ctl *ctl) {
   luaC_checkGC(L);
   if (ctl->used > ctl->limit) {
@@ -110,6 +121,17 @@ void lua32_full_gc(lua_State *L) {
 void lua32_push_function(lua_State *L, const void *func) {
   lua_pushlightuserdata(L, (void *)func);
   lua_pushcclosure(L, lua32_dispatch, 1);
+}
+
+/* The same with a value of its own, popped from the stack. */
+void lua32_push_function_with(lua_State *L, const void *func) {
+  lua_pushlightuserdata(L, (void *)func);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, lua32_dispatch, 2);
+}
+
+void lua32_push_own_value(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(2));
 }
 
 static void count_hook(lua_State *L, lua_Debug *ar) {
@@ -211,3 +233,14 @@ static int traceback(lua_State *L) {
 }
 
 void lua32_push_traceback(lua_State *L) { lua_pushcfunction(L, traceback); }
+
+/* Pushes the chunk name of the running function's caller and returns the line
+** in it, or -1 (and pushes nothing) where there is no debug information. */
+int lua32_caller(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar)) return -1;
+  lua_getinfo(L, "Sl", &ar);
+  if (ar.currentline < 0 || ar.what[0] == 'C') return -1;
+  lua_pushstring(L, ar.source);
+  return ar.currentline;
+}

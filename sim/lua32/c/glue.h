@@ -19,6 +19,7 @@ typedef struct lua32_ctl {
   int gc_outer;           /* the collector's switch, as the script set it */
   size_t used;            /* heap in device bytes, kept by the allocator */
   size_t limit;           /* heap limit in device bytes */
+  uint64_t random;        /* state of math.random */
 } lua32_ctl;
 
 #define LUA32_RAISE_AT (-1)    /* message; the caller's position is put before */
@@ -26,6 +27,10 @@ typedef struct lua32_ctl {
 #define LUA32_RAISE_ARG (-3)   /* message of a bad argument, number in ctl->arg */
 
 lua32_ctl *lua32_control(lua_State *L);
+/* math.random's source, one per VM; build.rs points lmathlib at it. */
+int lua32_rand(lua_State *L);
+void lua32_srand(lua_State *L, unsigned int seed);
+
 int lua32_snprintf(char *out, size_t size, const char *format, ...);
 
 #endif

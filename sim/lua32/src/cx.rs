@@ -102,6 +102,18 @@ impl<'a, H: 'static> Cx<'a, H> {
         self.shared.memory()
     }
 
+    /// Changes the heap limit, in device bytes; the peak counts anew.
+    pub fn set_heap_limit(&mut self, limit: usize) {
+        // SAFETY: plain counters, touched by this thread only.
+        unsafe {
+            let ctl = self.shared.ctl.get();
+            (*ctl).limit = limit;
+            if let Some(arena) = (*self.shared.arena.get()).as_mut() {
+                arena.peak = (*ctl).used;
+            }
+        }
+    }
+
     /// A full collection; finalisers run later, outside this call.
     pub fn collect(&mut self) {
         // SAFETY: an emergency collection raises nothing.
@@ -296,6 +308,22 @@ impl<'a, H: 'static> Cx<'a, H> {
         self.room();
         // SAFETY: as in `push_nil`; `entry` turns the address back.
         unsafe { ffi::lua32_push_function(self.l, func as *const _) };
+    }
+
+    /// Pops a value and pushes an API function that carries it.
+    pub fn push_function_with(&mut self, func: Func<H>) {
+        assert!(self.top() > 0, "the value is on top");
+        self.room();
+        // SAFETY: a value on top, room made; `entry` turns the address back.
+        unsafe { ffi::lua32_push_function_with(self.l, func as *const _) };
+    }
+
+    /// Pushes the value the running function carries (`nil` if it has none).
+    pub fn push_own_value(&mut self) {
+        self.room();
+        // SAFETY: an upvalue index beyond the closure's reads as none, which
+        // pushes nil.
+        unsafe { ffi::lua32_push_own_value(self.l) };
     }
 
     /// Pushes a copy of the value at `index` (`nil` if there is none).
@@ -584,6 +612,20 @@ impl<'a, H: 'static> Cx<'a, H> {
         let text = self.to_bytes(-1).unwrap_or_default().to_vec();
         self.pop(1);
         Ok(text)
+    }
+
+    /// Chunk name and line of the Lua function that called the running one,
+    /// where it has debug information.
+    pub fn caller(&mut self) -> Option<(Vec<u8>, i32)> {
+        self.room();
+        // SAFETY: room for one value was made; native state.
+        let line = unsafe { ffi::lua32_caller(self.l) };
+        if line < 0 {
+            return None;
+        }
+        let source = self.to_bytes(-1)?.to_vec();
+        self.pop(1);
+        Some((source, line))
     }
 
     /// Opens Lua's base library into the globals.

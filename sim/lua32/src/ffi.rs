@@ -22,6 +22,7 @@ pub(crate) struct Ctl {
     pub(crate) gc_outer: c_int,
     pub(crate) used: usize,
     pub(crate) limit: usize,
+    pub(crate) random: u64,
 }
 
 pub(crate) const RAISE_AT: c_int = -1;
@@ -78,6 +79,8 @@ unsafe extern "C" {
     pub(crate) fn lua32_control(l: *mut LuaState) -> *mut Ctl;
     pub(crate) fn lua32_enter_native(l: *mut LuaState);
     pub(crate) fn lua32_push_function(l: *mut LuaState, func: *const c_void);
+    pub(crate) fn lua32_push_function_with(l: *mut LuaState, func: *const c_void);
+    pub(crate) fn lua32_push_own_value(l: *mut LuaState);
     pub(crate) fn lua32_call(l: *mut LuaState, nargs: c_int, nresults: c_int) -> c_int;
     pub(crate) fn lua32_load(
         l: *mut LuaState,
@@ -94,6 +97,7 @@ unsafe extern "C" {
     pub(crate) fn lua32_push_tostring(l: *mut LuaState);
     pub(crate) fn lua32_push_open_base(l: *mut LuaState);
     pub(crate) fn lua32_push_open_stock(l: *mut LuaState);
+    pub(crate) fn lua32_caller(l: *mut LuaState) -> c_int;
     pub(crate) fn lua32_push_traceback(l: *mut LuaState);
     pub(crate) fn lua32_format_number(
         out: *mut c_char,

@@ -18,6 +18,8 @@ pub struct Config<H: 'static> {
     pub heap_limit: usize,
     /// Runs every `hook_interval` VM instructions; may suspend.
     pub hook: fn(&mut Cx<'_, H>),
+    /// Runs before every API function; may suspend.
+    pub before_call: fn(&mut Cx<'_, H>),
     /// VM instructions between two hooks.
     pub hook_interval: i32,
     /// What the VM does when it is first resumed; the run ends with it.
@@ -53,6 +55,7 @@ pub(crate) struct Shared<H: 'static> {
     pub(crate) host: Cell<*mut H>,
     pub(crate) yielder: Cell<*const Yielder<(), ()>>,
     pub(crate) hook: fn(&mut Cx<'_, H>),
+    before_call: fn(&mut Cx<'_, H>),
 }
 
 /// A Lua VM that runs on its own native stack and can stop inside any API call
@@ -94,12 +97,14 @@ impl<H: 'static> Vm<H> {
                 gc_outer: 1,
                 used: 0,
                 limit: config.heap_limit,
+                random: 1,
             }),
             arena: UnsafeCell::new(None),
             state: Cell::new(null_mut()),
             host: Cell::new(null_mut()),
             yielder: Cell::new(null()),
             hook: config.hook,
+            before_call: config.before_call,
         });
         let address: *const Shared<H> = &raw const *shared;
         // SAFETY: nobody else holds the cell yet; the arena lives in the same
@@ -195,6 +200,7 @@ unsafe extern "C" fn entry<H: 'static>(l: *mut LuaState, func: *const c_void) ->
     // SAFETY: `l` belongs to the VM this monomorphic entry was set for.
     let shared = unsafe { shared_of::<H>(l) };
     let mut cx = Cx::new(shared, l);
+    (shared.before_call)(&mut cx);
     match func(&mut cx) {
         Ok(n) => c_int::try_from(n).unwrap_or(0),
         Err(Raise::Message(text)) => {

@@ -1,0 +1,137 @@
+//! From reset to `main.lua`, and from its end to the next reset.
+
+use std::time::Duration;
+
+use airbench_lua32::{Config as VmConfig, Kind, Vm, VmError};
+use airbench_trace::{Kind as EventKind, Source};
+
+use crate::args::Call;
+use crate::config::PowerOnReason;
+use crate::libs::{self, base, rtos};
+use crate::runtime::{Exit, Level, Runtime, Wait, before_call, hook, leave, suspend};
+
+/// The Lua heap of the stock image, in bytes.
+pub(crate) const HEAP: usize = 262_136;
+/// VM instructions between two looks at the clock: about a millisecond.
+const HOOK_INTERVAL: i32 = 1000;
+
+/// What the C side prints before Lua runs, with its time since power-on in ms
+/// (docs/firmware-facts.md, "Boot time-line").
+const EARLY: &[(u64, &str)] = &[
+    (9, "am_service_init 851:Air780E_A17"),
+    (23, "Uart_BaseInitEx 1049:uart 0 rx cache 256 dma 256"),
+];
+/// When the module has read who it is.
+const IDENTITY_MS: u64 = 225;
+/// Reason and version lines follow this much later, the heap lines …
+const VERSION_AFTER_MS: u64 = 1;
+/// … this much after those.
+const LIBRARIES_AFTER_MS: u64 = 8;
+/// How long the firmware stays dead after the VM ended.
+const EXIT_SECONDS: u64 = 15;
+
+/// A VM that will boot and run the scripts of its runtime.
+pub fn vm() -> Result<Vm<Runtime>, VmError> {
+    // The libraries are in ROM on the board; here they take heap. `boot` sets
+    // the real limit above what they need.
+    Vm::new(VmConfig { heap_limit: HEAP * 4, hook, before_call, hook_interval: HOOK_INTERVAL, main })
+}
+
+fn main(cx: &mut Call<'_>) {
+    boot(cx);
+    run(cx);
+    dead_time(cx);
+    leave(cx, Exit::Reset(PowerOnReason::Software));
+}
+
+fn wait_for_uptime(cx: &mut Call<'_>, ms: u64) {
+    let at = cx.host().boot + Duration::from_millis(ms);
+    if cx.host().now() < at {
+        suspend(cx, Wait::Until(at));
+    }
+}
+
+/// Prints the boot lines at their times and opens the libraries.
+fn boot(cx: &mut Call<'_>) {
+    for (ms, line) in EARLY {
+        wait_for_uptime(cx, *ms);
+        cx.host().line(*line);
+    }
+    wait_for_uptime(cx, IDENTITY_MS);
+    let imei = cx.host().config.identity.imei.clone();
+    cx.host().line(format!("self_info 122:model Air780E_A17 imei {imei}"));
+    wait_for_uptime(cx, IDENTITY_MS + VERSION_AFTER_MS);
+    let rt = cx.host();
+    if rt.flash.power_key_debounce {
+        rt.lib_line(Level::Debug, "pm PowerKey-Debounce is enabled");
+    }
+    rt.lib_line(Level::Info, "pm poweron: Power/Reset");
+    rt.lib_line(Level::Info, "main LuatOS@EC618 base 23.11 bsp V1112 32bit");
+    rt.lib_line(Level::Info, "main ROM Build: Sep  3 2024 15:55:27");
+    let opened = libs::open_all(cx);
+    assert!(opened.is_ok(), "the libraries open in an empty heap");
+    cx.collect();
+    let baseline = cx.memory().used;
+    cx.host().heap_baseline = baseline;
+    cx.set_heap_limit(HEAP - rtos::HEAP_AT_START + baseline);
+    wait_for_uptime(cx, IDENTITY_MS + VERSION_AFTER_MS + LIBRARIES_AFTER_MS);
+    let rt = cx.host();
+    let used = rtos::HEAP_AT_START;
+    rt.lib_line(Level::Debug, &format!("main loadlibs luavm {HEAP} {used} 14392"));
+    rt.lib_line(Level::Debug, "main loadlibs sys   277872 53984 81264");
+    let start = rt.config.tunables.script_start.as_millis();
+    wait_for_uptime(cx, u64::try_from(start).unwrap_or(0));
+}
+
+/// Runs `main.lua` and reports how it ended.
+fn run(cx: &mut Call<'_>) {
+    let loaded = base::load_main(cx);
+    let missing = loaded.is_err() && cx.to_bytes(-1) == Some(b"module 'main' not found");
+    let result = loaded.and_then(|()| cx.call(2, 0));
+    if missing {
+        report_missing(cx);
+    }
+    if result.is_err() {
+        report(cx);
+    }
+}
+
+/// The last words of a VM that died of an error.
+fn report(cx: &mut Call<'_>) {
+    let message: Vec<u8> = match cx.kind(-1) {
+        Kind::String | Kind::Number => cx.to_bytes(-1).unwrap_or_default().to_vec(),
+        // The firmware prints C's null pointer for values that are no strings.
+        _ => b"(null)".to_vec(),
+    };
+    let rt = cx.host();
+    rt.record(Source::Board, EventKind::ScriptError, message.clone());
+    rt.lib_line(Level::Error, "main Luat: ");
+    let mut line = b"E/main ".to_vec();
+    line.extend_from_slice(&message);
+    rt.line(line);
+    rt.errdump_system(&message);
+}
+
+/// Without a main script the firmware complains once a second for ever.
+fn report_missing(cx: &mut Call<'_>) {
+    let rt = cx.host();
+    rt.record(Source::Board, EventKind::ScriptError, "module 'main' not found");
+    loop {
+        let rt = cx.host();
+        rt.lib_line(Level::Error, "main module 'main' not found, 未找到 main.lua");
+        rt.lib_line(Level::Error, "main see https://wiki.luatos.com for a quick start");
+        let next = rt.now() + Duration::from_secs(1);
+        suspend(cx, Wait::Until(next));
+    }
+}
+
+/// The firmware feeds its watchdog and waits; no Lua runs.
+fn dead_time(cx: &mut Call<'_>) {
+    cx.host().lib_line(Level::Error, "main Lua VM exit!! reboot in 15000ms");
+    for _ in 0..EXIT_SECONDS {
+        let rt = cx.host();
+        rt.watchdog.feed(rt.now());
+        let next = rt.now() + Duration::from_secs(1);
+        suspend(cx, Wait::Until(next));
+    }
+}

@@ -1,0 +1,139 @@
+//! Settings of a device, and what the closed parts of the firmware leave open.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Who the device is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// 15 digits.
+    pub imei: String,
+    /// 15 digits, read from the SIM.
+    pub imsi: String,
+    /// 20 digits, read from the SIM.
+    pub iccid: String,
+    /// `mcu.unique_id()`, ten bytes.
+    pub unique_id: [u8; 10],
+}
+
+impl Default for Identity {
+    /// Numbers no network gives out (test TAC 00, PLMN 001-01).
+    fn default() -> Self {
+        Self {
+            imei: "864317000000001".into(),
+            imsi: "001010123456789".into(),
+            iccid: "89860000000000000001".into(),
+            unique_id: *b"AIRBENCH01",
+        }
+    }
+}
+
+/// Numbers nobody outside the vendor knows, with what speaks for the defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tunables {
+    /// CPU time of one VM instruction. A Cortex-M3 at 204 MHz running Lua from
+    /// flash executes on the order of a million VM instructions per second.
+    pub instruction_ns: u64,
+    /// CPU time of one API call, besides its own waiting.
+    pub call_ns: u64,
+    /// UART driver.
+    pub uart: airbench_uart::Tunables,
+    /// Time of the TLS computations on the device per handshake: the sheet's
+    /// 0.6 to 1.5 s includes the network's share.
+    pub tls_compute: Duration,
+    /// Power-on to the start of `main.lua`.
+    pub script_start: Duration,
+}
+
+impl Default for Tunables {
+    fn default() -> Self {
+        Self {
+            instruction_ns: 1_000,
+            call_ns: 5_000,
+            uart: airbench_uart::Tunables::default(),
+            tls_compute: Duration::from_millis(600),
+            script_start: Duration::from_millis(250),
+        }
+    }
+}
+
+/// Everything a boot needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The world's seed.
+    pub seed: u64,
+    /// Who the device is.
+    pub identity: Identity,
+    /// UTC seconds at the world's beginning, as the network tells it.
+    pub epoch: i64,
+    /// Unknowns.
+    pub tunables: Tunables,
+    /// The script partition.
+    pub scripts: Scripts,
+}
+
+/// The flashed files by name, in the order they were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scripts {
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Scripts {
+    /// Adds a file; the first of a name wins.
+    pub fn add(&mut self, name: &str, content: Vec<u8>) {
+        if self.get(name).is_none() {
+            self.files.push((name.to_owned(), content));
+        }
+    }
+
+    /// The content of a file.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.files.iter().find(|(n, _)| n == name).map(|(_, content)| content.as_slice())
+    }
+
+    /// Names and contents.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(name, content)| (name.as_str(), content.as_slice()))
+    }
+}
+
+/// Why a boot happened: the third value of `pm.lastReson()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerOnReason {
+    /// Power or the power key.
+    Power = 0,
+    /// `rtos.reboot`, or the end of the VM.
+    Software = 3,
+    /// The reset key.
+    ResetKey = 5,
+    /// The watchdog.
+    Watchdog = 8,
+}
+
+impl PowerOnReason {
+    /// A word for the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Power => "power-on",
+            Self::Software => "software",
+            Self::ResetKey => "reset-key",
+            Self::Watchdog => "watchdog",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_file_of_a_name_wins() {
+        let mut scripts = Scripts::default();
+        scripts.add("main.lua", b"one".to_vec());
+        scripts.add("main.lua", b"two".to_vec());
+        assert_eq!(scripts.get("main.lua"), Some(&b"one"[..]));
+        assert_eq!(scripts.iter().count(), 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! From messages of the bus to Lua: callbacks, `sys.publish`, timers.
+
+use airbench_lua32::Kind;
+
+use crate::args::{Call, Results};
+use crate::libs::{gpio, rtos, uart, websocket};
+use crate::message::{Arg, Message};
+
+/// Handles one message inside `rtos.receive`.
+pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
+    match message {
+        Message::Timer(key) => match cx.host().timers.handle(key) {
+            Some((id, repeat)) => rtos::push_timer(cx, id, repeat),
+            None => Ok(0),
+        },
+        Message::UartReceive(id, len) => uart::on_receive(cx, id, len),
+        Message::UartSent(id) => uart::on_sent(cx, id),
+        Message::Gpio(pin, level) => gpio::on_interrupt(cx, pin, level),
+        Message::WebSocket(id, notice) => websocket::on_notice(cx, id, notice),
+        Message::Publish(topic, args) => {
+            publish(cx, topic, &args)?;
+            Ok(0)
+        }
+    }
+}
+
+/// Calls the global `sys_pub`, if `sys` was loaded.
+pub(crate) fn publish(cx: &mut Call<'_>, topic: &str, args: &[Arg]) -> Results {
+    if cx.get_global("sys_pub") != Kind::Function {
+        cx.pop(1);
+        return Ok(0);
+    }
+    cx.push_bytes(topic.as_bytes());
+    for arg in args {
+        match arg {
+            Arg::Integer(n) => cx.push_integer(*n),
+            Arg::Text(text) => cx.push_bytes(text.as_bytes()),
+            Arg::WebSocket(id) => websocket::push(cx, *id),
+        }
+    }
+    cx.call(1 + i32::try_from(args.len()).unwrap_or(0), 0)?;
+    Ok(0)
+}

@@ -1,0 +1,58 @@
+//! What the stock image exports, modelled here or not.
+
+/// One library of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// Global name.
+    pub name: &'static str,
+    /// Function names in declaration order.
+    pub functions: Vec<&'static str>,
+    /// Constants in declaration order.
+    pub constants: Vec<(&'static str, i32)>,
+}
+
+/// The image LuatOS-SoC_V1112_EC618_FULL.
+pub fn v1112() -> Vec<Export> {
+    include_str!("exports_v1112.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, rest)| {
+            let (functions, constants) = rest.split_once('|').unwrap_or((rest, ""));
+            Export {
+                name,
+                functions: functions.split_whitespace().collect(),
+                constants: constants.split_whitespace().map(constant).collect(),
+            }
+        })
+        .collect()
+}
+
+fn constant(text: &'static str) -> (&'static str, i32) {
+    let (name, value) = text.split_once('=').unwrap_or((text, "0"));
+    (name, value.parse().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_read_whole() {
+        let exports = v1112();
+        assert!(exports.len() > 50, "{}", exports.len());
+        let uart = exports.iter().find(|export| export.name == "uart").unwrap();
+        assert!(uart.functions.contains(&"rxSize"));
+        assert!(uart.constants.contains(&("VUART_0", 32)));
+    }
+
+    #[test]
+    fn every_modelled_function_is_exported() {
+        let exports = v1112();
+        for name in crate::modelled() {
+            let (library, function) = name.split_once('.').unwrap();
+            let export = exports.iter().find(|export| export.name == library);
+            assert!(export.is_some_and(|e| e.functions.contains(&function)), "{name}");
+        }
+    }
+}

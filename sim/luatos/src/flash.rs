@@ -1,0 +1,26 @@
+//! What survives a reset.
+
+/// Persistent state of the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flash {
+    /// Power-key debounce (`pm.PWK_MODE`); on when the board leaves the works.
+    pub power_key_debounce: bool,
+    /// errDump's stored system errors.
+    pub system_errors: Vec<u8>,
+    /// errDump's stored user records.
+    pub user_errors: Vec<u8>,
+    /// Seconds the RTC is off the world's clock; `None`: never set, so it runs
+    /// from its factory date.
+    pub rtc_offset: Option<i64>,
+}
+
+impl Default for Flash {
+    fn default() -> Self {
+        Self {
+            power_key_debounce: true,
+            system_errors: Vec::new(),
+            user_errors: Vec::new(),
+            rtc_offset: None,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The LuatOS runtime of firmware V1112 on the EC618, emulated.
+//!
+//! # Model
+//! [`Runtime`] is everything behind the Lua VM: message bus, RTOS timers,
+//! UARTs, pins, network adapter, websocket client, errDump, watchdog, RTC. A
+//! board owns it together with the VM that [`vm`] makes, lends it to the VM for
+//! every resume, and lets its drivers work in between ([`Runtime::drive`]).
+//! Time is an argument; the runtime adds the CPU time of what Lua computes.
+//!
+//! The scheduler `sys` and its companion `sysplus` are Lua, as on the board.
+//!
+//! # Not modelled
+//! Every function the image exports and [`modelled`] does not name: calling one
+//! raises an error that says so, and the call is counted. Besides: files, sleep
+//! modes, `luac` files, the other firmware profile.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod boot;
+mod config;
+mod dispatch;
+pub mod exports;
+mod flash;
+mod libs;
+mod message;
+mod net;
+mod rtc;
+mod runtime;
+mod slab;
+mod timers;
+
+pub use boot::vm;
+pub use config::{Config, Identity, PowerOnReason, Scripts, Tunables};
+pub use flash::Flash;
+pub use libs::modelled;
+pub use runtime::{Exit, Runtime, Wait};

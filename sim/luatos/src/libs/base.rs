@@ -1,0 +1,236 @@
+//! Lua's globals as LuatOS changes them: `print`, `require`, the loaders.
+
+use airbench_lua32::{Kind, Raise};
+
+use crate::args::{Args, Call, Results};
+use crate::runtime::Runtime;
+
+/// Size of the firmware's line buffer for `print`.
+const LINE: usize = 512;
+/// The path buffer of V1112; longer names overflow on the board.
+const PATH: usize = 32;
+
+/// Registry slot of the cache of `require`.
+const LOADED: &str = "_LOADED";
+
+/// Modules built into the firmware.
+const INLINE: &[(&str, &str)] = &[
+    ("sys", include_str!("../../lua/sys.lua")),
+    ("sysplus", include_str!("../../lua/sysplus.lua")),
+];
+
+/// Opens the base library and replaces what differs.
+pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
+    cx.open_base()?;
+    for (name, function) in [
+        ("print", print as fn(&mut Call<'_>) -> Results),
+        ("require", require),
+        ("unload", unload),
+        ("dofile", dofile),
+        ("loadfile", loadfile),
+    ] {
+        cx.push_function(function);
+        cx.set_global(name);
+    }
+    cx.push_table(0, 1);
+    cx.push_function(package_seeall);
+    cx.set_field(-2, "seeall");
+    cx.set_global("package");
+    cx.push_table(0, 8);
+    cx.set_registry(LOADED);
+    Ok(())
+}
+
+fn package_seeall(cx: &mut Call<'_>) -> Results {
+    super::report_not_modelled(cx.host(), "package.seeall");
+    Err(Raise::Message("not modelled: package.seeall".into()))
+}
+
+/// `print`: pieces joined with TAB through a 512-byte buffer. A piece that
+/// does not fit sends the buffer off as its own record, then follows alone.
+fn print(cx: &mut Call<'_>) -> Results {
+    let count = cx.top();
+    let mut line: Vec<u8> = Vec::new();
+    for index in 1..=count {
+        cx.get_global("tostring");
+        cx.push_value(index);
+        cx.call(1, 1)?;
+        let Some(piece) = cx.to_bytes(-1).map(<[u8]>::to_vec) else {
+            return Err(Raise::Message("'tostring' must return a string to 'print'".into()));
+        };
+        cx.pop(1);
+        if index > 1 {
+            line.push(b'\t');
+        }
+        if line.len() + piece.len() >= LINE {
+            emit(cx.host(), &mut line);
+            let mut piece = piece;
+            emit(cx.host(), &mut piece);
+        } else {
+            line.extend_from_slice(&piece);
+        }
+    }
+    emit(cx.host(), &mut line);
+    Ok(0)
+}
+
+fn emit(rt: &mut Runtime, line: &mut Vec<u8>) {
+    if !line.is_empty() {
+        rt.line(std::mem::take(line));
+    }
+}
+
+/// A file a module may come from.
+struct Found {
+    path: String,
+    code: Vec<u8>,
+    inline: bool,
+}
+
+/// Looks a module up: root file system, script partition, built in.
+fn search(cx: &mut Call<'_>, name: &str) -> Option<Found> {
+    for suffix in ["luac", "lua"] {
+        let file = format!("{name}.{suffix}");
+        if let Some(code) = cx.host().config.scripts.get(&file) {
+            return Some(Found { path: format!("/luadb/{file}"), code: code.to_vec(), inline: false });
+        }
+    }
+    let (_, code) = INLINE.iter().find(|(module, _)| *module == name)?;
+    let path = format!("/lua/{name}.lua");
+    Some(Found { path, code: code.as_bytes().to_vec(), inline: true })
+}
+
+/// Compiles a file and pushes the chunk. Scripts are flashed as bytecode whose
+/// source name is the bare file name; the built-in ones are stripped.
+fn load(cx: &mut Call<'_>, found: &Found) -> Result<(), Raise> {
+    if found.inline {
+        cx.load(&found.code, &format!("@{}", found.path))?;
+        cx.strip_debug();
+        return Ok(());
+    }
+    let file = found.path.rsplit('/').next().unwrap_or(&found.path);
+    cx.load(&found.code, &format!("@{file}"))
+}
+
+/// `require(name)`; the module gets `(file, name)`, the reverse of stock Lua.
+fn require(cx: &mut Call<'_>) -> Results {
+    let name = cx.check_text(1)?;
+    cx.set_top(1);
+    cx.get_registry(LOADED);
+    if cx.get_field(2, &name) != Kind::Nil && cx.to_boolean(-1) {
+        return Ok(1);
+    }
+    cx.pop(1);
+    if "/luadb/.luac".len() + name.len() >= PATH {
+        let text = format!("W/require module name '{name}' overflows the firmware's path buffer");
+        cx.host().line(text);
+    }
+    let Some(found) = search(cx, &name) else {
+        return Err(Raise::Message(format!("module '{name}' not found{}", hint(&name))));
+    };
+    if load(cx, &found).is_err() {
+        let message = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
+        return Err(Raise::Message(format!(
+            "error loading module '{name}' from file '{}':\n\t{message}",
+            found.path
+        )));
+    }
+    cx.collect();
+    cx.push_bytes(found.path.as_bytes());
+    cx.push_bytes(name.as_bytes());
+    cx.call(2, 1)?;
+    cx.collect();
+    if cx.is_none_or_nil(-1) {
+        cx.pop(1);
+        if cx.get_field(2, &name) != Kind::Nil {
+            return Ok(1);
+        }
+        cx.pop(1);
+        cx.push_boolean(true);
+    }
+    cx.push_value(-1);
+    cx.set_field(2, &name);
+    Ok(1)
+}
+
+/// Libraries that Luatools adds to a project by itself when a script needs
+/// them; here they come from a folder.
+const LUATOOLS: &[&str] = &[
+    "libnet", "libfota", "libfota2", "httpplus", "httpdns", "lbsLoc", "lbsLoc2", "iotcloud",
+    "netLed", "udpsrv", "aliyun", "xmodem", "rtkv",
+];
+
+/// What to do about a missing module, where that is known.
+fn hint(name: &str) -> &'static str {
+    if LUATOOLS.contains(&name) {
+        " (a library that Luatools adds when it flashes: give its folder with --lib DIR)"
+    } else {
+        ""
+    }
+}
+
+/// `unload(name)`: forgets a module and collects.
+fn unload(cx: &mut Call<'_>) -> Results {
+    let name = cx.check_text(1)?;
+    cx.get_registry(LOADED);
+    cx.push_nil();
+    cx.set_field(-2, &name);
+    cx.collect();
+    Ok(0)
+}
+
+/// Loads a script by path, as `loadfile` does; Lua's own pair on failure.
+fn load_path(cx: &mut Call<'_>) -> Result<bool, Raise> {
+    let path = cx.check_text(1)?;
+    let name = path.strip_prefix("/luadb/").unwrap_or(&path);
+    let code = cx.host().config.scripts.get(name.trim_start_matches('/')).map(<[u8]>::to_vec);
+    let Some(code) = code else {
+        cx.push_nil();
+        cx.push_bytes(format!("cannot open {path}").as_bytes());
+        return Ok(false);
+    };
+    let loaded = cx.load(&code, &format!("@{}", path.rsplit('/').next().unwrap_or(&path)));
+    if loaded.is_err() {
+        cx.push_nil();
+        let at = cx.top() - 1;
+        cx.insert(at);
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn loadfile(cx: &mut Call<'_>) -> Results {
+    Ok(if load_path(cx)? { 1 } else { 2 })
+}
+
+fn dofile(cx: &mut Call<'_>) -> Results {
+    if !load_path(cx)? {
+        return Err(Raise::Value);
+    }
+    let below = cx.top() - 1;
+    cx.call(0, -1)?;
+    Ok(usize::try_from(cx.top() - below).unwrap_or(0))
+}
+
+/// Pushes the compiled `main`, or the message why it cannot be run.
+pub(crate) fn load_main(cx: &mut Call<'_>) -> Result<(), Raise> {
+    match search(cx, "main") {
+        Some(found) => {
+            if load(cx, &found).is_err() {
+                let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
+                cx.pop(1);
+                let path = &found.path;
+                let text = format!("error loading module 'main' from file '{path}':\n\t{text}");
+                cx.push_bytes(text.as_bytes());
+                return Err(Raise::Value);
+            }
+            cx.push_bytes(found.path.as_bytes());
+            cx.push_bytes(b"main");
+            Ok(())
+        }
+        None => {
+            cx.push_bytes(b"module 'main' not found");
+            Err(Raise::Value)
+        }
+    }
+}

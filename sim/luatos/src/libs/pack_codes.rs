@@ -1,0 +1,146 @@
+//! The pack language of zbuff: codes, repeat counts, byte order.
+
+use airbench_lua32::Raise;
+
+use crate::args::{Args, Call};
+
+/// A value read from bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    /// An integer, cut to 32 bits.
+    Integer(i32),
+    /// A float.
+    Float(f32),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// One code of a format: letter, repeat count (if given), byte order.
+struct Code {
+    letter: u8,
+    count: Option<usize>,
+    big: bool,
+}
+
+/// Splits a format into codes.
+fn codes(format: &[u8]) -> Result<Vec<Code>, Raise> {
+    let mut list = Vec::new();
+    let mut big = false;
+    let mut at = 0;
+    while at < format.len() {
+        let letter = format[at];
+        at += 1;
+        match letter {
+            b'<' | b'=' => big = false,
+            b'>' => big = true,
+            b' ' | b',' => {}
+            b'A' | b'f' | b'd' | b'n' | b'c' | b'b' | b'h' | b'H' | b'i' | b'I' | b'l' | b'L' => {
+                let start = at;
+                while format.get(at).is_some_and(u8::is_ascii_digit) {
+                    at += 1;
+                }
+                let digits = std::str::from_utf8(&format[start..at]).unwrap_or_default();
+                list.push(Code { letter, count: digits.parse().ok(), big });
+            }
+            other => {
+                let text = format!("bad code `{}'", char::from(other));
+                return Err(Raise::Argument(1, text));
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// Bytes of one value of a code.
+fn width(letter: u8) -> usize {
+    match letter {
+        b'c' | b'b' | b'A' => 1,
+        b'h' | b'H' => 2,
+        b'd' => 8,
+        // `l` is a C long: 4 bytes on V1112.
+        _ => 4,
+    }
+}
+
+fn ordered(mut bytes: Vec<u8>, big: bool) -> Vec<u8> {
+    if big {
+        bytes.reverse();
+    }
+    bytes
+}
+
+/// Up to eight bytes as an integer, sign-extended or not, cut to 32 bits.
+pub(crate) fn integer(bytes: &[u8], big: bool, signed: bool) -> i32 {
+    let bytes = ordered(bytes.to_vec(), big);
+    let negative = signed && bytes.last().is_some_and(|top| top & 0x80 != 0);
+    let mut wide = [if negative { 0xFF } else { 0 }; 8];
+    wide[..bytes.len()].copy_from_slice(&bytes);
+    i64::from_le_bytes(wide) as i32
+}
+
+/// Four or eight bytes as a float.
+pub(crate) fn float(bytes: &[u8], big: bool) -> f32 {
+    let bytes = ordered(bytes.to_vec(), big);
+    match (<[u8; 4]>::try_from(bytes.as_slice()), <[u8; 8]>::try_from(bytes.as_slice())) {
+        (Ok(four), _) => f32::from_le_bytes(four),
+        (_, Ok(eight)) => f64::from_le_bytes(eight) as f32,
+        _ => 0.0,
+    }
+}
+
+/// Packs arguments from `first` on; stops where `room` is full.
+pub(crate) fn pack(cx: &Call<'_>, format: &[u8], first: i32, room: usize) -> Result<Vec<u8>, Raise> {
+    let mut out = Vec::new();
+    let mut arg = first;
+    for code in codes(format)? {
+        for _ in 0..code.count.unwrap_or(1) {
+            let bytes = match code.letter {
+                b'A' => cx.check_bytes(arg)?,
+                b'f' | b'n' => ordered(cx.check_number(arg)?.to_le_bytes().to_vec(), code.big),
+                b'd' => {
+                    let value = f64::from(cx.check_number(arg)?);
+                    ordered(value.to_le_bytes().to_vec(), code.big)
+                }
+                letter => {
+                    let value = i64::from(cx.check_integer(arg)?).to_le_bytes();
+                    ordered(value[..width(letter)].to_vec(), code.big)
+                }
+            };
+            arg += 1;
+            let left = room - out.len();
+            out.extend_from_slice(&bytes[..bytes.len().min(left)]);
+            if out.len() == room {
+                return Ok(out);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Unpacks values; stops where the data ends. Gives the bytes used.
+pub(crate) fn unpack(format: &[u8], data: &[u8]) -> Result<(usize, Vec<Value>), Raise> {
+    let mut at = 0;
+    let mut values = Vec::new();
+    for code in codes(format)? {
+        if code.letter == b'A' {
+            let len = code.count.unwrap_or(1);
+            let Some(bytes) = data.get(at..at + len) else { break };
+            values.push(Value::Bytes(bytes.to_vec()));
+            at += len;
+            continue;
+        }
+        for _ in 0..code.count.unwrap_or(1) {
+            let width = width(code.letter);
+            let Some(bytes) = data.get(at..at + width) else { return Ok((at, values)) };
+            at += width;
+            values.push(match code.letter {
+                b'f' | b'd' | b'n' => Value::Float(float(bytes, code.big)),
+                letter => {
+                    let signed = matches!(letter, b'c' | b'h' | b'i' | b'l');
+                    Value::Integer(integer(bytes, code.big, signed))
+                }
+            });
+        }
+    }
+    Ok((at, values))
+}

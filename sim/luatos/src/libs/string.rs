@@ -1,0 +1,185 @@
+//! LuatOS's additions to `string`.
+
+use airbench_lua32::{Func, Kind};
+use data_encoding::{BASE32_NOPAD, BASE64};
+
+use crate::args::{Args, Call, Results};
+use crate::runtime::Runtime;
+
+pub(crate) const EXTENSIONS: &[(&str, Func<Runtime>)] = &[
+    ("toHex", to_hex),
+    ("fromHex", from_hex),
+    ("split", split),
+    ("trim", trim),
+    ("startsWith", starts_with),
+    ("endsWith", ends_with),
+    ("urlEncode", url_encode),
+    ("toValue", to_value),
+    ("toBase64", to_base64),
+    ("fromBase64", from_base64),
+    ("toBase32", to_base32),
+    ("fromBase32", from_base32),
+];
+
+/// `s:toHex(sep)`: upper case, the separator after every byte; then 2 × #s.
+fn to_hex(cx: &mut Call<'_>) -> Results {
+    let bytes = cx.check_bytes(1)?;
+    let separator = if cx.is_none_or_nil(2) { Vec::new() } else { cx.check_bytes(2)? };
+    let mut out = Vec::with_capacity(bytes.len() * (2 + separator.len()));
+    for byte in &bytes {
+        out.extend_from_slice(format!("{byte:02X}").as_bytes());
+        out.extend_from_slice(&separator);
+    }
+    cx.push_bytes(&out);
+    cx.push_integer(i32::try_from(bytes.len() * 2).unwrap_or(i32::MAX));
+    Ok(2)
+}
+
+/// `s:fromHex()`: what is no digit resets the pending half byte.
+fn from_hex(cx: &mut Call<'_>) -> Results {
+    let text = cx.check_bytes(1)?;
+    let mut out = Vec::with_capacity(text.len() / 2);
+    let mut pending: Option<u8> = None;
+    for c in text {
+        let digit = char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        pending = match (pending, digit) {
+            (Some(high), Some(low)) => {
+                out.push(high << 4 | low);
+                None
+            }
+            (_, digit) => digit,
+        };
+    }
+    cx.push_bytes(&out);
+    Ok(1)
+}
+
+/// Position of `needle` in `hay`.
+fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
+    hay.windows(needle.len()).position(|window| window == needle)
+}
+
+/// `s:split(delimiter, keepEmpty)`: the delimiter is mandatory on V1112.
+fn split(cx: &mut Call<'_>) -> Results {
+    let text = cx.check_bytes(1)?;
+    let delimiter = cx.check_bytes(2)?;
+    let keep = cx.to_boolean(3);
+    cx.push_table(4, 0);
+    let mut index = 0;
+    let mut put = |cx: &mut Call<'_>, piece: &[u8]| {
+        if keep || !piece.is_empty() {
+            index += 1;
+            cx.push_bytes(piece);
+            cx.set_item(-2, index);
+        }
+    };
+    if text.is_empty() {
+        return Ok(1);
+    }
+    if delimiter.is_empty() {
+        put(cx, &text);
+        return Ok(1);
+    }
+    let mut rest = text.as_slice();
+    while let Some(at) = find(rest, &delimiter) {
+        put(cx, &rest[..at]);
+        rest = &rest[at + delimiter.len()..];
+    }
+    put(cx, rest);
+    Ok(1)
+}
+
+fn trim(cx: &mut Call<'_>) -> Results {
+    let text = cx.check_bytes(1)?;
+    let wanted = |cx: &Call<'_>, index| cx.kind(index) != Kind::Boolean || cx.to_boolean(index);
+    let mut slice = text.as_slice();
+    let blank = |c: &u8| matches!(c, b' ' | b'\t' | b'\r' | b'\n' | 0x0B | 0x0C);
+    if wanted(cx, 2) {
+        let start = slice.iter().position(|c| !blank(c)).unwrap_or(slice.len());
+        slice = &slice[start..];
+    }
+    if wanted(cx, 3) {
+        let end = slice.iter().rposition(|c| !blank(c)).map_or(0, |at| at + 1);
+        slice = &slice[..end];
+    }
+    let slice = slice.to_vec();
+    cx.push_bytes(&slice);
+    Ok(1)
+}
+
+fn starts_with(cx: &mut Call<'_>) -> Results {
+    let (text, prefix) = (cx.check_bytes(1)?, cx.check_bytes(2)?);
+    cx.push_boolean(text.starts_with(&prefix));
+    Ok(1)
+}
+
+fn ends_with(cx: &mut Call<'_>) -> Results {
+    let (text, suffix) = (cx.check_bytes(1)?, cx.check_bytes(2)?);
+    cx.push_boolean(text.ends_with(&suffix));
+    Ok(1)
+}
+
+/// `s:urlEncode(mode, space, keep)`: 0 form encoding, 1 RFC 3986, -1 custom.
+fn url_encode(cx: &mut Call<'_>) -> Results {
+    let text = cx.check_bytes(1)?;
+    let (space, kept) = match cx.opt_integer(2, 0)? {
+        1 => (false, b".-_".to_vec()),
+        -1 => (cx.opt_integer(3, 0)? == 0, cx.to_bytes(4).unwrap_or_default().to_vec()),
+        _ => (true, b".-*_".to_vec()),
+    };
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b' ' if space => out.push(b'+'),
+            c if c.is_ascii_alphanumeric() || kept.contains(&c) => out.push(c),
+            c => out.extend_from_slice(format!("%{c:02X}").as_bytes()),
+        }
+    }
+    cx.push_bytes(&out);
+    Ok(1)
+}
+
+/// `s:toValue()`: digits become their values, then how many there are.
+fn to_value(cx: &mut Call<'_>) -> Results {
+    let text = cx.check_bytes(1)?;
+    let value = |c: &u8| match c {
+        b'0'..=b'9' => c - b'0',
+        b'a'..=b'z' => c - b'a' + 10,
+        b'A'..=b'Z' => c - b'A' + 10,
+        _ => 0,
+    };
+    let out: Vec<u8> = text.iter().map(value).collect();
+    cx.push_bytes(&out);
+    cx.push_integer(i32::try_from(out.len()).unwrap_or(i32::MAX));
+    Ok(2)
+}
+
+fn to_base64(cx: &mut Call<'_>) -> Results {
+    let text = BASE64.encode(&cx.check_bytes(1)?);
+    cx.push_bytes(text.as_bytes());
+    Ok(1)
+}
+
+/// An empty string on failure.
+fn from_base64(cx: &mut Call<'_>) -> Results {
+    let bytes = BASE64.decode(&cx.check_bytes(1)?).unwrap_or_default();
+    cx.push_bytes(&bytes);
+    Ok(1)
+}
+
+fn to_base32(cx: &mut Call<'_>) -> Results {
+    let text = data_encoding::BASE32.encode(&cx.check_bytes(1)?);
+    cx.push_bytes(text.as_bytes());
+    Ok(1)
+}
+
+/// Padding is optional; illegal input gives an empty string.
+fn from_base32(cx: &mut Call<'_>) -> Results {
+    let mut text = cx.check_bytes(1)?;
+    while text.last() == Some(&b'=') {
+        text.pop();
+    }
+    let bytes = BASE32_NOPAD.decode(&text).unwrap_or_default();
+    cx.push_bytes(&bytes);
+    Ok(1)
+}

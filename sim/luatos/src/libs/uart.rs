@@ -1,0 +1,345 @@
+//! `uart`: setup, data, callbacks.
+
+use airbench_clock::Instant;
+use airbench_lua32::{Kind, Raise, Ref};
+use airbench_trace::{Kind as EventKind, Source};
+use airbench_uart::{Framing, Output, Parity, Port, Tunables};
+
+use crate::args::{Args, Call, Results};
+use crate::libs::{Library, zbuff};
+use crate::message::Message;
+use crate::runtime::{Level, Runtime};
+
+pub(crate) const LIBRARY: Library = Library {
+    name: "uart",
+    functions: &[
+        ("setup", setup),
+        ("on", on),
+        ("read", read),
+        ("rx", rx),
+        ("write", write),
+        ("tx", tx),
+        ("rxSize", rx_size),
+        ("rx_size", rx_size),
+        ("rxClear", rx_clear),
+        ("close", close),
+        ("exist", exist),
+        ("wait485", wait485),
+    ],
+    constants: &[],
+};
+
+/// Receive notifications that may wait on the bus per UART; more are dropped.
+const PENDING: u32 = 6;
+/// The firmware raises smaller receive caches to this and lowers larger ones.
+const CACHE: std::ops::RangeInclusive<i32> = 2048..=8192;
+/// Most bytes of one `uart.read`.
+const READ_LIMIT: i32 = 65_536;
+/// The virtual UART over USB.
+const VUART: u8 = 0x20;
+
+/// One serial port with its callbacks.
+#[derive(Debug)]
+struct Slot {
+    id: u8,
+    port: Port,
+    pending: u32,
+    on_receive: Option<Ref>,
+    on_sent: Option<Ref>,
+}
+
+/// The serial ports of a device.
+#[derive(Debug)]
+pub struct Uarts {
+    slots: Vec<Slot>,
+}
+
+impl Uarts {
+    pub(crate) fn new(tunables: Tunables) -> Self {
+        let slot = |id| Slot { id, port: Port::new(tunables), pending: 0, on_receive: None, on_sent: None };
+        Self { slots: [0, 1, 2, 3, VUART].into_iter().map(slot).collect() }
+    }
+
+    fn slot(&mut self, id: u8) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.id == id)
+    }
+
+    /// The line model of a port; ids 0 to 3 and 0x20 exist.
+    pub fn port(&mut self, id: u8) -> Option<&mut Port> {
+        self.slot(id).map(|slot| &mut slot.port)
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| slot.port.next_wake()).min()
+    }
+}
+
+impl Runtime {
+    /// Lets the ports work until `now`.
+    pub(crate) fn drive_uarts(&mut self, now: Instant) {
+        for index in 0..self.uarts.slots.len() {
+            while let Some(output) = self.uarts.slots[index].port.poll(now) {
+                let slot = &mut self.uarts.slots[index];
+                let id = slot.id;
+                // Only real UARTs and the USB one have an event source.
+                let source = Source::uart(id).unwrap_or(Source::Board);
+                match output {
+                    Output::Receive(len) if slot.pending < PENDING => {
+                        slot.pending += 1;
+                        let len = i32::try_from(len).unwrap_or(i32::MAX);
+                        self.bus.push_back(Message::UartReceive(id, len));
+                    }
+                    Output::Receive(_) => {}
+                    Output::Sent(bytes) => self.record(source, EventKind::Tx, bytes),
+                    Output::Drained => self.bus.push_back(Message::UartSent(id)),
+                    Output::Lost(why, count) => {
+                        let text = format!("{count} {why:?}").to_lowercase();
+                        self.record(source, EventKind::Lost, text);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The id is truncated to eight bits before anybody looks at it.
+fn id(cx: &Call<'_>) -> Result<u8, Raise> {
+    Ok(cx.check_integer(1)? as u8)
+}
+
+fn exists(id: u8) -> bool {
+    id <= 3 || id >= VUART
+}
+
+fn setup(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let baud = cx.opt_integer(2, 115_200)?;
+    let data_bits = cx.opt_integer(3, 8)?;
+    let stop = cx.to_number(4).unwrap_or(1.0);
+    let parity = match cx.opt_integer(5, 0)? {
+        1 => Parity::Odd,
+        2 => Parity::Even,
+        _ => Parity::None,
+    };
+    let cache = cx.opt_integer(7, 1024)?.clamp(*CACHE.start(), *CACHE.end());
+    let framing = Framing {
+        baud: u32::try_from(baud).unwrap_or(0).max(1),
+        data_bits: u8::try_from(data_bits).unwrap_or(8).clamp(5, 9),
+        stop_bits: if (stop - 1.0).abs() < f32::EPSILON { 1 } else { 2 },
+        parity,
+    };
+    let rt = cx.host();
+    let now = rt.now();
+    let opened = match rt.uarts.port(id) {
+        Some(port) => {
+            port.open(now, framing, usize::try_from(cache).unwrap_or(2048));
+            true
+        }
+        None => false,
+    };
+    if !opened {
+        rt.lib_line(Level::Debug, "uart setup FAIL!!!");
+    }
+    cx.push_integer(if opened { 0 } else { -1 });
+    Ok(1)
+}
+
+fn on(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let event = cx.check_bytes(2)?;
+    let callback = if cx.kind(3) == Kind::Function {
+        cx.push_value(3);
+        Some(cx.make_ref())
+    } else {
+        None
+    };
+    let old = match cx.host().uarts.slot(id) {
+        None => {
+            if let Some(callback) = callback {
+                cx.drop_ref(callback);
+            }
+            cx.push_bytes(b"no such uart id");
+            return Ok(1);
+        }
+        Some(slot) => match event.as_slice() {
+            b"receive" | b"recv" => std::mem::replace(&mut slot.on_receive, callback),
+            b"sent" => std::mem::replace(&mut slot.on_sent, callback),
+            _ => callback,
+        },
+    };
+    if let Some(old) = old {
+        cx.drop_ref(old);
+    }
+    Ok(0)
+}
+
+/// A receive notification reaches Lua.
+pub(crate) fn on_receive(cx: &mut Call<'_>, id: u8, len: i32) -> Results {
+    let callback = cx.host().uarts.slot(id).and_then(|slot| {
+        slot.pending = slot.pending.saturating_sub(1);
+        slot.on_receive
+    });
+    if let Some(callback) = callback {
+        cx.push_ref(callback);
+        cx.push_integer(id.into());
+        cx.push_integer(len);
+        cx.call(2, 0)?;
+    }
+    Ok(0)
+}
+
+/// Everything written has left.
+pub(crate) fn on_sent(cx: &mut Call<'_>, id: u8) -> Results {
+    if let Some(callback) = cx.host().uarts.slot(id).and_then(|slot| slot.on_sent) {
+        cx.push_ref(callback);
+        cx.push_integer(id.into());
+        cx.call(1, 0)?;
+    }
+    Ok(0)
+}
+
+/// Takes up to `max` bytes; a read that empties the cache makes room for new
+/// notifications.
+fn take(rt: &mut Runtime, id: u8, max: usize) -> Vec<u8> {
+    let now = rt.now();
+    let Some(slot) = rt.uarts.slot(id) else { return Vec::new() };
+    let bytes = slot.port.read(now, max);
+    if bytes.len() < max {
+        slot.pending = 0;
+    }
+    bytes
+}
+
+fn read(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let mut max = cx.opt_integer(2, 1024)?;
+    if max > READ_LIMIT {
+        cx.host().lib_line(Level::Error, "uart uart.read buff size too big, max 65536");
+        max = READ_LIMIT;
+    }
+    if cx.kind(3) == Kind::Userdata {
+        let Some(buffer) = zbuff::arg(cx, 3) else {
+            return Err(Raise::Argument(3, "ZBUFF expected".into()));
+        };
+        let room = cx.host().zbuffs.get(buffer).map_or(0, zbuff::Zbuff::room);
+        let wanted = usize::try_from(max).unwrap_or(0).min(room);
+        let bytes = take(cx.host(), id, wanted);
+        if let Some(buffer) = cx.host().zbuffs.get_mut(buffer) {
+            buffer.write(&bytes);
+        }
+        cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
+        return Ok(1);
+    }
+    if cx.kind(3) == Kind::Number {
+        super::report_not_modelled(cx.host(), "uart.read into a file");
+        return Err(Raise::Message("not modelled: uart.read into a file".into()));
+    }
+    let bytes = match usize::try_from(max) {
+        Ok(max @ 1..) => take(cx.host(), id, max),
+        _ => Vec::new(),
+    };
+    cx.push_bytes(&bytes);
+    Ok(1)
+}
+
+/// Appends everything that waits to a zbuff.
+fn rx(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let Some(buffer) = zbuff::arg(cx, 2) else {
+        cx.push_integer(0);
+        return Ok(1);
+    };
+    let bytes = take(cx.host(), id, usize::MAX);
+    if let Some(buffer) = cx.host().zbuffs.get_mut(buffer) {
+        buffer.append(&bytes);
+    }
+    cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
+    Ok(1)
+}
+
+/// Writes and gives what the firmware returns.
+fn send(rt: &mut Runtime, id: u8, bytes: &[u8]) -> i32 {
+    if !exists(id) {
+        return -1;
+    }
+    let now = rt.now();
+    let sent = rt.uarts.port(id).is_some_and(|port| port.write(now, bytes));
+    if sent {
+        rt.touch_outside();
+        i32::try_from(bytes.len()).unwrap_or(i32::MAX)
+    } else {
+        0
+    }
+}
+
+fn write(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let mut bytes = match zbuff::arg(cx, 2) {
+        // From the cursor to the end of the allocation, not the used part.
+        Some(buffer) => cx.host().zbuffs.get(buffer).map(zbuff::Zbuff::tail).unwrap_or_default(),
+        None => cx.check_bytes(2)?,
+    };
+    if let Some(len) = cx.to_integer(3) {
+        bytes.truncate(usize::try_from(len).unwrap_or(0));
+    }
+    let sent = send(cx.host(), id, &bytes);
+    cx.push_integer(sent);
+    Ok(1)
+}
+
+fn tx(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let bytes = match zbuff::arg(cx, 2) {
+        None => Vec::new(),
+        Some(buffer) => {
+            let start = usize::try_from(cx.opt_integer(3, 0)?).unwrap_or(usize::MAX);
+            let len = cx.to_integer(4).map(|len| usize::try_from(len).unwrap_or(0));
+            let buffer = cx.host().zbuffs.get(buffer);
+            buffer.map(|b| b.slice(start, len.unwrap_or(b.used()))).unwrap_or_default()
+        }
+    };
+    let sent = if bytes.is_empty() { 0 } else { send(cx.host(), id, &bytes) };
+    cx.push_integer(sent);
+    Ok(1)
+}
+
+fn rx_size(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let rt = cx.host();
+    let now = rt.now();
+    let size = rt.uarts.port(id).map_or(0, |port| port.rx_size(now));
+    cx.push_integer(i32::try_from(size).unwrap_or(i32::MAX));
+    Ok(1)
+}
+
+fn rx_clear(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let rt = cx.host();
+    let now = rt.now();
+    if let Some(port) = rt.uarts.port(id) {
+        port.clear(now);
+    }
+    Ok(0)
+}
+
+fn close(cx: &mut Call<'_>) -> Results {
+    let id = id(cx)?;
+    let rt = cx.host();
+    let now = rt.now();
+    if let Some(port) = rt.uarts.port(id) {
+        port.close(now);
+    }
+    Ok(0)
+}
+
+fn exist(cx: &mut Call<'_>) -> Results {
+    let exists = exists(id(cx)?);
+    cx.push_boolean(exists);
+    Ok(1)
+}
+
+/// RS-485 direction pins are not modelled; without one the answer is 0.
+fn wait485(cx: &mut Call<'_>) -> Results {
+    cx.push_integer(0);
+    Ok(1)
+}

@@ -1,0 +1,202 @@
+//! `zbuff`: byte buffers with one number that is both cursor and length.
+
+use airbench_lua32::{Kind, Raise};
+
+use crate::args::{Args, Call, Results};
+use crate::libs::Library;
+use crate::libs::{zbuff_methods, zbuff_numbers};
+
+pub(crate) const LIBRARY: Library =
+    Library { name: "zbuff", functions: &[("create", create)], constants: &[] };
+
+/// Class of buffer objects.
+pub(crate) const CLASS: u32 = 1;
+
+/// Most a buffer may hold; the system heap of the board is 271 KiB.
+const LIMIT: usize = 256 * 1024;
+
+/// A buffer. `cursor` and "used" are one field, as on the board: whoever seeks
+/// also changes the length (facts E and D.7).
+#[derive(Debug, Default)]
+pub(crate) struct Zbuff {
+    pub(crate) data: Vec<u8>,
+    pub(crate) cursor: usize,
+}
+
+impl Zbuff {
+    /// Bytes between the cursor and the end of the allocation.
+    pub(crate) fn room(&self) -> usize {
+        self.data.len() - self.cursor
+    }
+
+    /// The length, which is the cursor.
+    pub(crate) fn used(&self) -> usize {
+        self.cursor
+    }
+
+    /// Copies at the cursor, clipped to the allocation, and advances.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
+        let len = bytes.len().min(self.room());
+        self.data[self.cursor..self.cursor + len].copy_from_slice(&bytes[..len]);
+        self.cursor += len;
+        len
+    }
+
+    /// Copies at the cursor, growing the allocation by what comes in if it
+    /// does not fit.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if bytes.len() > self.room() {
+            self.resize(self.data.len() + bytes.len());
+        }
+        self.write(bytes);
+    }
+
+    /// Reads at the cursor, clipped to the allocation, and advances.
+    pub(crate) fn read(&mut self, len: usize) -> Vec<u8> {
+        let len = len.min(self.room());
+        let bytes = self.data[self.cursor..self.cursor + len].to_vec();
+        self.cursor += len;
+        bytes
+    }
+
+    /// `data[start..start + len]`, clipped to the allocation.
+    pub(crate) fn slice(&self, start: usize, len: usize) -> Vec<u8> {
+        let start = start.min(self.data.len());
+        let end = start.saturating_add(len).min(self.data.len());
+        self.data[start..end].to_vec()
+    }
+
+    /// From the cursor to the end of the allocation.
+    pub(crate) fn tail(&self) -> Vec<u8> {
+        self.data[self.cursor..].to_vec()
+    }
+
+    /// Reallocates; false (and unchanged) where the board has no memory.
+    pub(crate) fn resize(&mut self, len: usize) -> bool {
+        if len > LIMIT {
+            return false;
+        }
+        self.data.resize(len, 0);
+        self.cursor = self.cursor.min(len);
+        true
+    }
+}
+
+/// The number of a buffer argument, if it is one.
+pub(crate) fn arg(cx: &mut Call<'_>, index: i32) -> Option<u32> {
+    cx.to_object(index, CLASS)
+}
+
+/// The number of the buffer a method was called on.
+pub(crate) fn this(cx: &mut Call<'_>) -> Result<u32, Raise> {
+    arg(cx, 1).ok_or_else(|| {
+        Raise::Argument(1, format!("ZBUFF* expected, got {}", cx.type_name(1)))
+    })
+}
+
+/// Works on a buffer; a freed one is empty.
+pub(crate) fn with<T>(cx: &mut Call<'_>, id: u32, work: impl FnOnce(&mut Zbuff) -> T) -> T {
+    match cx.host().zbuffs.get_mut(id) {
+        Some(buffer) => work(buffer),
+        None => work(&mut Zbuff::default()),
+    }
+}
+
+/// Registers the class of buffer objects.
+pub(crate) fn open(cx: &mut Call<'_>) {
+    cx.push_table(0, 8);
+    for (name, function) in [
+        ("__index", index as fn(&mut Call<'_>) -> Results),
+        ("__newindex", new_index),
+        ("__len", zbuff_methods::len),
+        ("__gc", collect),
+    ] {
+        cx.push_function(function);
+        cx.set_field(-2, name);
+    }
+    cx.push_bytes(b"ZBUFF*");
+    cx.set_field(-2, "__name");
+    cx.push_value(-1);
+    cx.set_class(CLASS);
+    for (name, function) in zbuff_methods::METHODS.iter().chain(zbuff_numbers::METHODS) {
+        cx.push_function(*function);
+        cx.set_field(-2, name);
+    }
+    cx.set_registry("zbuff methods");
+}
+
+/// `zbuff.create(len, fill)`; nothing for a length below 1.
+fn create(cx: &mut Call<'_>) -> Results {
+    if cx.kind(1) == Kind::Table {
+        super::report_not_modelled(cx.host(), "zbuff.create with a frame buffer");
+        return Err(Raise::Message("not modelled: zbuff.create with a frame buffer".into()));
+    }
+    let Ok(len @ 1..) = usize::try_from(cx.check_integer(1)?) else { return Ok(0) };
+    if len > LIMIT {
+        cx.push_nil();
+        cx.push_bytes(b"memory not enough");
+        return Ok(2);
+    }
+    let mut buffer = Zbuff { data: vec![0; len], cursor: 0 };
+    if cx.is_integer(2) {
+        buffer.data.fill(cx.check_integer(2)? as u8);
+    } else {
+        // What the firmware leaves uninitialised repeats from run to run.
+        let rng = &mut cx.host().rng;
+        for chunk in buffer.data.chunks_mut(8) {
+            let bits = rng.bits().to_le_bytes();
+            chunk.copy_from_slice(&bits[..chunk.len()]);
+        }
+        match cx.to_bytes(2).map(<[u8]>::to_vec) {
+            Some(fill) => {
+                buffer.write(&fill);
+            }
+            None => buffer.data.fill(0),
+        }
+    }
+    let id = cx.host().zbuffs.add(buffer);
+    cx.push_object(CLASS, id);
+    Ok(1)
+}
+
+fn collect(cx: &mut Call<'_>) -> Results {
+    if let Some(id) = arg(cx, 1) {
+        cx.host().zbuffs.remove(id);
+    }
+    Ok(0)
+}
+
+/// `buff[i]` for integers, methods for names.
+fn index(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    if cx.is_integer(2) {
+        let at = usize::try_from(cx.check_integer(2)?).ok();
+        let byte = at.and_then(|at| with(cx, id, |b| b.data.get(at).copied()));
+        return Ok(byte.map_or(0, |byte| {
+            cx.push_integer(byte.into());
+            1
+        }));
+    }
+    if cx.kind(2) != Kind::String {
+        return Ok(0);
+    }
+    let name = cx.check_text(2)?;
+    cx.get_registry("zbuff methods");
+    cx.get_field(-1, &name);
+    Ok(1)
+}
+
+/// `buff[i] = byte`.
+fn new_index(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    if cx.is_integer(2) {
+        let at = usize::try_from(cx.check_integer(2)?).ok();
+        let value = cx.check_integer(3)? as u8;
+        with(cx, id, |b| {
+            if let Some(byte) = at.and_then(|at| b.data.get_mut(at)) {
+                *byte = value;
+            }
+        });
+    }
+    Ok(0)
+}

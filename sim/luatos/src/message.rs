@@ -1,0 +1,29 @@
+//! The message bus between drivers and the Lua task.
+
+use crate::net::websocket::Notice;
+
+/// An argument of a message that becomes `sys.publish`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arg {
+    Integer(i32),
+    Text(String),
+    /// A websocket client, by number.
+    WebSocket(u32),
+}
+
+/// One entry of the bus, handled inside `rtos.receive`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// An rtos timer fired; its key in [`crate::timers::Timers`].
+    Timer(u64),
+    /// Bytes wait on a UART: id and length.
+    UartReceive(u8, i32),
+    /// Everything written to a UART has left.
+    UartSent(u8),
+    /// A pin's interrupt: pin and level.
+    Gpio(u8, u8),
+    /// `sys.publish` from C.
+    Publish(&'static str, Vec<Arg>),
+    /// A websocket client's event.
+    WebSocket(u32, Notice),
+}

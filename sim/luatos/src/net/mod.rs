@@ -1,0 +1,242 @@
+//! The network adapter: sockets with names, TLS and results, over an IP stack.
+//!
+//! It stands for LuatOS's `luat_network_adapter`: eight control blocks shared
+//! by everything that talks to the network, each going from link through DNS,
+//! TCP and TLS to on-line (facts H.0).
+
+pub(crate) mod frames;
+mod socket;
+mod tls;
+pub(crate) mod websocket;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+
+use airbench_clock::{Instant, Rng};
+use airbench_net::{IpStack, Resolver, Shape, SmolStack};
+use rustls::ClientConfig;
+
+use crate::config::Config;
+use crate::runtime::Runtime;
+pub(crate) use socket::SocketEvent;
+use socket::{Socket, State};
+
+/// Control blocks of the adapter.
+const SOCKETS: usize = 8;
+/// Slots of the carrier's name servers.
+const CARRIER_DNS: usize = 2;
+
+/// A control block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SocketId(u32);
+
+/// Who hears of a socket's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    WebSocket(u32),
+    ErrDump,
+}
+
+/// Where a socket is to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    pub(crate) udp: bool,
+}
+
+/// The device's network: adapter, resolver and IP stack.
+pub struct Network {
+    stack: Box<dyn IpStack + Send>,
+    resolver: Resolver,
+    sockets: BTreeMap<SocketId, Socket>,
+    last_id: u32,
+    up: bool,
+    tls: Option<Arc<ClientConfig>>,
+    tls_compute: Duration,
+    packets: VecDeque<(Instant, Vec<u8>)>,
+    events: VecDeque<(Owner, SocketEvent)>,
+}
+
+impl Network {
+    pub(crate) fn new(config: &Config) -> Self {
+        let seed = Rng::new(config.seed, "device stack").bits();
+        Self {
+            stack: Box::new(SmolStack::new(Shape::device(), seed)),
+            resolver: Resolver::default(),
+            sockets: BTreeMap::new(),
+            last_id: 0,
+            up: false,
+            tls: None,
+            tls_compute: config.tunables.tls_compute,
+            packets: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// A packet to send, and when it left the device.
+    pub fn transmit(&mut self) -> Option<(Instant, Vec<u8>)> {
+        self.packets.pop_front()
+    }
+
+    pub(crate) fn receive(&mut self, packet: Vec<u8>) {
+        self.stack.receive(packet);
+    }
+
+    pub(crate) fn link_up(&mut self, address: Ipv4Addr, dns: &[Ipv4Addr]) {
+        self.up = true;
+        self.stack.set_address(Some(address));
+        for (slot, server) in dns.iter().take(CARRIER_DNS).enumerate() {
+            self.resolver.set_server(CARRIER_DNS + slot, Some(*server));
+        }
+        for socket in self.sockets.values_mut() {
+            if socket.state == State::LinkOff {
+                socket.state = State::Resolve;
+            }
+        }
+    }
+
+    pub(crate) fn link_down(&mut self) {
+        self.up = false;
+        for socket in self.sockets.values_mut() {
+            if !matches!(socket.state, State::Idle | State::LinkOff) {
+                socket.fail(&mut self.events);
+            }
+        }
+        self.resolver.clear(&mut *self.stack);
+        self.stack.set_address(None);
+    }
+
+    /// A free control block, or none.
+    pub(crate) fn open(&mut self, owner: Owner) -> Option<SocketId> {
+        if self.sockets.len() >= SOCKETS {
+            return None;
+        }
+        self.last_id += 1;
+        let id = SocketId(self.last_id);
+        self.sockets.insert(id, Socket::new(owner));
+        Some(id)
+    }
+
+    pub(crate) fn set_owner(&mut self, id: SocketId, owner: Owner) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.owner = owner;
+        }
+    }
+
+    /// Begins to connect; without a link it waits for one.
+    pub(crate) fn connect(&mut self, now: Instant, id: SocketId, target: Target) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.reset(&mut *self.stack);
+            socket.target = Some(target);
+            socket.state = if self.up { State::Resolve } else { State::LinkOff };
+        }
+        self.drive(now);
+    }
+
+    /// Sends bytes (or one datagram); false if the socket is not on-line.
+    pub(crate) fn send(&mut self, now: Instant, id: SocketId, bytes: &[u8]) -> bool {
+        let Some(socket) = self.sockets.get_mut(&id) else { return false };
+        let sent = socket.send(bytes, &mut *self.stack);
+        self.flush(now);
+        sent
+    }
+
+    /// Takes up to `max` received bytes, or one datagram.
+    pub(crate) fn read(&mut self, id: SocketId, max: usize) -> Vec<u8> {
+        match self.sockets.get_mut(&id) {
+            Some(socket) => socket.read(max, &mut *self.stack),
+            None => Vec::new(),
+        }
+    }
+
+    /// Ends the connection at once; the control block stays.
+    pub(crate) fn close(&mut self, now: Instant, id: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.reset(&mut *self.stack);
+        }
+        self.flush(now);
+    }
+
+    /// Gives the control block back.
+    pub(crate) fn release(&mut self, now: Instant, id: SocketId) {
+        self.close(now, id);
+        self.sockets.remove(&id);
+    }
+
+    /// Lets stack, resolver and sockets work until `now`.
+    fn drive(&mut self, now: Instant) {
+        self.stack.poll(now);
+        while let Some(lookup) = self.resolver.poll(now, &mut *self.stack) {
+            let waiting = self.sockets.values_mut().find(|s| s.state == State::Dns(lookup.id));
+            if let Some(socket) = waiting {
+                socket.addresses = lookup.addresses;
+                socket.state = State::Choose;
+            }
+        }
+        let ids: Vec<SocketId> = self.sockets.keys().copied().collect();
+        for id in ids {
+            self.step(now, id);
+        }
+        self.flush(now);
+    }
+
+    /// Moves one socket on as far as it gets.
+    fn step(&mut self, now: Instant, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        if socket.state == State::Resolve {
+            let Some(target) = &socket.target else { return };
+            socket.state = match target.host.parse() {
+                Ok(address) => {
+                    socket.addresses = vec![address];
+                    State::Choose
+                }
+                Err(_) => State::Dns(self.resolver.start(now, &target.host, &mut *self.stack)),
+            };
+        }
+        if socket.state == State::Choose {
+            socket.dial(&mut *self.stack, &mut self.events);
+        }
+        let tls = if socket.wants_tls() { Some(self.tls.get_or_insert_with(tls::client)) } else { None };
+        socket.work(now, &mut *self.stack, tls.map(|tls| &*tls), self.tls_compute, &mut self.events);
+    }
+
+    /// Puts what the stack has to say on its way.
+    fn flush(&mut self, now: Instant) {
+        self.stack.poll(now);
+        while let Some(packet) = self.stack.transmit() {
+            self.packets.push_back((now, packet));
+        }
+    }
+
+    pub(crate) fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+        let sockets = self.sockets.values().filter_map(Socket::next_wake);
+        let own = [self.stack.next_wake(now), self.resolver.next_wake()];
+        own.into_iter().flatten().chain(sockets).min()
+    }
+}
+
+/// The address of a datagram's destination.
+fn endpoint(address: Ipv4Addr, port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(address, port)
+}
+
+impl Runtime {
+    /// Lets the network work until `now` and tells its users.
+    pub(crate) fn drive_network(&mut self, now: Instant) {
+        self.network.drive(now);
+        for line in self.network.resolver.take_lines() {
+            self.line(line);
+        }
+        while let Some((owner, event)) = self.network.events.pop_front() {
+            match owner {
+                Owner::WebSocket(id) => self.websocket_socket_event(id, event),
+                Owner::ErrDump => self.errdump_socket_event(event),
+            }
+        }
+        self.touch_outside();
+    }
+}

@@ -1,0 +1,276 @@
+//! One control block: from name to bytes.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use airbench_net::{IpStack, TcpId, TcpState, UdpId};
+use rustls::ClientConfig;
+
+use super::tls::Tls;
+use super::{Owner, Target, endpoint};
+
+/// What a control block tells its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SocketEvent {
+    /// Connected, TLS included.
+    Online,
+    /// Everything sent so far has been acknowledged.
+    Acknowledged,
+    /// Bytes can be read.
+    Readable,
+    /// Failed, reset, or closed by the peer.
+    Failed,
+}
+
+/// Where a control block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not in use.
+    Idle,
+    /// Waits for the link.
+    LinkOff,
+    /// About to look the name up.
+    Resolve,
+    /// This lookup is under way.
+    Dns(u16),
+    /// Has addresses to try.
+    Choose,
+    Connecting,
+    Tls,
+    Online,
+    /// Over; its owner has been told.
+    Failed,
+}
+
+/// A control block of the adapter.
+pub(super) struct Socket {
+    pub(super) owner: Owner,
+    pub(super) state: State,
+    pub(super) target: Option<Target>,
+    pub(super) addresses: Vec<Ipv4Addr>,
+    tcp: Option<TcpId>,
+    udp: Option<(UdpId, Ipv4Addr)>,
+    tls: Option<Tls>,
+    /// Written, but not yet taken by TCP.
+    backlog: VecDeque<u8>,
+    /// Something was sent whose acknowledgement is awaited.
+    awaiting: bool,
+    datagram: Option<Vec<u8>>,
+    /// The device computes until then; TLS stands still.
+    computing: Option<Instant>,
+}
+
+/// What a TLS record may grow a TCP read to; more waits in the stack.
+const READ: usize = 16 * 1024;
+
+impl Socket {
+    pub(super) fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            state: State::Idle,
+            target: None,
+            addresses: Vec::new(),
+            tcp: None,
+            udp: None,
+            tls: None,
+            backlog: VecDeque::new(),
+            awaiting: false,
+            datagram: None,
+            computing: None,
+        }
+    }
+
+    /// Drops the connection, if any, and everything that belongs to it.
+    pub(super) fn reset(&mut self, stack: &mut dyn IpStack) {
+        if let Some(tcp) = self.tcp {
+            stack.tcp_abort(tcp);
+        }
+        if let Some((udp, _)) = self.udp {
+            stack.udp_close(udp);
+        }
+        *self = Self::new(self.owner);
+    }
+
+    pub(super) fn wants_tls(&self) -> bool {
+        self.state == State::Connecting && self.target.as_ref().is_some_and(|target| target.tls)
+    }
+
+    /// Reports the end; the owner is expected to close.
+    pub(super) fn fail(&mut self, events: &mut VecDeque<(Owner, SocketEvent)>) {
+        self.state = State::Failed;
+        events.push_back((self.owner, SocketEvent::Failed));
+    }
+
+    /// Tries the next address.
+    pub(super) fn dial(&mut self, stack: &mut dyn IpStack, events: &mut VecDeque<(Owner, SocketEvent)>) {
+        let (Some(target), false) = (&self.target, self.addresses.is_empty()) else {
+            self.fail(events);
+            return;
+        };
+        let address = self.addresses.remove(0);
+        if target.udp {
+            self.udp = Some((stack.udp_open(0), address));
+            self.state = State::Online;
+            events.push_back((self.owner, SocketEvent::Online));
+            return;
+        }
+        self.tcp = stack.tcp_connect(endpoint(address, target.port));
+        self.state = State::Connecting;
+        if self.tcp.is_none() {
+            self.fail(events);
+        }
+    }
+
+    /// Sends; false if not on-line.
+    pub(super) fn send(&mut self, bytes: &[u8], stack: &mut dyn IpStack) -> bool {
+        if self.state != State::Online {
+            return false;
+        }
+        if let Some((udp, address)) = self.udp {
+            let port = self.target.as_ref().map_or(0, |target| target.port);
+            return stack.udp_send(udp, endpoint(address, port), bytes);
+        }
+        match &mut self.tls {
+            Some(tls) => tls.write(bytes, &mut self.backlog),
+            None => self.backlog.extend(bytes),
+        }
+        self.awaiting = true;
+        self.push_backlog(stack);
+        true
+    }
+
+    /// Hands TCP as much as it takes.
+    fn push_backlog(&mut self, stack: &mut dyn IpStack) {
+        let Some(tcp) = self.tcp else { return };
+        while !self.backlog.is_empty() {
+            let taken = stack.tcp_write(tcp, self.backlog.as_slices().0);
+            if taken == 0 {
+                return;
+            }
+            self.backlog.drain(..taken);
+        }
+    }
+
+    /// Takes received bytes.
+    pub(super) fn read(&mut self, max: usize, stack: &mut dyn IpStack) -> Vec<u8> {
+        if let Some(datagram) = self.datagram.take() {
+            return datagram;
+        }
+        match (&mut self.tls, self.tcp) {
+            (Some(tls), _) => tls.read(max),
+            (None, Some(tcp)) => stack.tcp_read(tcp, max),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Looks at the connection and reports what changed.
+    pub(super) fn work(
+        &mut self,
+        now: Instant,
+        stack: &mut dyn IpStack,
+        tls: Option<&Arc<ClientConfig>>,
+        compute: Duration,
+        events: &mut VecDeque<(Owner, SocketEvent)>,
+    ) {
+        if let (Some((udp, _)), None) = (self.udp, &self.datagram)
+            && let Some((_, bytes)) = stack.udp_receive(udp)
+        {
+            self.datagram = Some(bytes);
+            events.push_back((self.owner, SocketEvent::Readable));
+        }
+        let Some(tcp) = self.tcp.filter(|_| self.state != State::Failed) else { return };
+        let status = stack.tcp_status(tcp);
+        if self.state == State::Connecting {
+            match status.state {
+                TcpState::Connecting => return,
+                TcpState::Closed => {
+                    stack.tcp_abort(tcp);
+                    self.dial(stack, events);
+                    return;
+                }
+                _ => self.connected(tls, events),
+            }
+        }
+        self.push_backlog(stack);
+        let status = stack.tcp_status(tcp);
+        if self.awaiting && status.unacknowledged == 0 && self.backlog.is_empty() && self.state == State::Online {
+            self.awaiting = false;
+            events.push_back((self.owner, SocketEvent::Acknowledged));
+        }
+        let readable = match self.tls {
+            Some(_) => self.work_tls(now, stack, tcp, compute, events),
+            None => status.readable > 0,
+        };
+        if readable && self.state == State::Online {
+            events.push_back((self.owner, SocketEvent::Readable));
+        }
+        if matches!(status.state, TcpState::Closed | TcpState::HalfClosed) && self.computing.is_none() {
+            self.fail(events);
+        }
+    }
+
+    /// TCP is there: on-line, or on to TLS.
+    fn connected(&mut self, tls: Option<&Arc<ClientConfig>>, events: &mut VecDeque<(Owner, SocketEvent)>) {
+        let host = self.target.as_ref().map_or("", |target| target.host.as_str());
+        match tls {
+            None => {
+                self.state = State::Online;
+                events.push_back((self.owner, SocketEvent::Online));
+            }
+            Some(config) => match Tls::new(config, host) {
+                Some(mut tls) => {
+                    tls.flush(&mut self.backlog);
+                    self.tls = Some(tls);
+                    self.state = State::Tls;
+                }
+                None => self.fail(events),
+            },
+        }
+    }
+
+    /// Feeds TLS what arrived; true if plaintext can be read.
+    fn work_tls(
+        &mut self,
+        now: Instant,
+        stack: &mut dyn IpStack,
+        tcp: TcpId,
+        compute: Duration,
+        events: &mut VecDeque<(Owner, SocketEvent)>,
+    ) -> bool {
+        let Some(tls) = &mut self.tls else { return false };
+        // The answer of the server is what the chip has to chew on.
+        if self.state == State::Tls && !tls.computed && stack.tcp_status(tcp).readable > 0 {
+            tls.computed = true;
+            self.computing = Some(now + compute);
+        }
+        if self.computing.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.computing = None;
+        let bytes = stack.tcp_read(tcp, READ);
+        let Ok(readable) = tls.receive(&bytes) else {
+            self.fail(events);
+            return false;
+        };
+        tls.flush(&mut self.backlog);
+        if self.state == State::Tls && !tls.is_handshaking() {
+            self.state = State::Online;
+            // The handshake's own bytes are nobody's transmission.
+            self.awaiting = false;
+            events.push_back((self.owner, SocketEvent::Online));
+        }
+        self.push_backlog(stack);
+        readable
+    }
+
+    /// When it has something to do by itself.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        match self.state {
+            State::Resolve | State::Choose => Some(Instant::ZERO),
+            _ => self.computing,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The device's side of TLS: as the firmware's mbedTLS, 1.2 and no questions.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConnection, Resumption};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+
+/// Accepts every certificate: the firmware's websocket verifies none.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("the device speaks TLS 1.2 only".into()))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The set-up every connection of a device shares.
+pub(super) fn client() -> Arc<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("ring has suites for TLS 1.2")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        .with_no_client_auth();
+    // The firmware resumes no sessions.
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
+}
+
+/// One connection's TLS.
+pub(super) struct Tls {
+    connection: ClientConnection,
+    /// The handshake's computing time has been charged.
+    pub(super) computed: bool,
+}
+
+impl Tls {
+    /// A connection to `host`; `None` if that is no name TLS knows.
+    pub(super) fn new(config: &Arc<ClientConfig>, host: &str) -> Option<Self> {
+        let name = ServerName::try_from(host.to_owned()).ok()?;
+        let connection = ClientConnection::new(Arc::clone(config), name).ok()?;
+        Some(Self { connection, computed: false })
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Encrypts and appends to `out`.
+    pub(super) fn write(&mut self, bytes: &[u8], out: &mut VecDeque<u8>) {
+        for piece in bytes.chunks(8 * 1024) {
+            // The plaintext buffer was emptied by the flush before; a piece of
+            // this size is always taken.
+            let _ = self.connection.writer().write_all(piece);
+            self.flush(out);
+        }
+    }
+
+    /// Moves ciphertext to `out`.
+    pub(super) fn flush(&mut self, out: &mut VecDeque<u8>) {
+        while self.connection.wants_write() {
+            // Writing into a queue cannot fail.
+            let _ = self.connection.write_tls(out);
+        }
+    }
+
+    /// Takes ciphertext in; true if plaintext waits, an error if the peer's
+    /// bytes are no TLS.
+    pub(super) fn receive(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
+        let mut readable = false;
+        loop {
+            while !bytes.is_empty() {
+                let taken = self.connection.read_tls(&mut bytes);
+                if !matches!(taken, Ok(1..)) {
+                    break;
+                }
+            }
+            readable |= self.connection.process_new_packets()?.plaintext_bytes_to_read() > 0;
+            if bytes.is_empty() {
+                return Ok(readable);
+            }
+        }
+    }
+
+    /// Takes plaintext out.
+    pub(super) fn read(&mut self, max: usize) -> Vec<u8> {
+        let mut bytes = vec![0; max];
+        // "Would block" means nothing to read, and so does a clean end.
+        let len = self.connection.reader().read(&mut bytes).unwrap_or(0);
+        bytes.truncate(len);
+        bytes
+    }
+}

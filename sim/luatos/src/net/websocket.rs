@@ -1,0 +1,343 @@
+//! The websocket client's state machine (facts G).
+
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use airbench_lua32::Ref;
+
+use super::frames::{self, Frame, Opcode};
+use super::{Owner, SocketEvent, SocketId, Target};
+use crate::message::{Arg, Message};
+use crate::runtime::{Level, Runtime};
+
+/// What a client tells Lua.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    ConnAck,
+    /// Payload and opcode.
+    Received(Vec<u8>, u8),
+    Sent,
+    Disconnect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Connecting,
+    Handshaking,
+    Ready,
+}
+
+/// The receive buffer, frame header included.
+const BUFFER: usize = 4096;
+/// Most bytes taken from the network at a time.
+const SLICE: usize = 1024;
+/// The first ping follows the handshake after this time.
+const FIRST_PING: Duration = Duration::from_secs(30);
+
+/// A websocket client object.
+#[derive(Debug)]
+pub(crate) struct WebSocket {
+    socket: SocketId,
+    target: Target,
+    path: String,
+    keepalive: Duration,
+    state: State,
+    buffer: Vec<u8>,
+    /// `send` calls whose acknowledgement has not been reported.
+    unreported: u32,
+    ping: Option<(Instant, Duration)>,
+    reconnect_at: Option<Instant>,
+    pub(crate) headers: Vec<u8>,
+    pub(crate) reconnect: Option<Duration>,
+    pub(crate) callback: Option<Ref>,
+    /// Keeps the Lua object alive until `close`.
+    pub(crate) pin: Option<Ref>,
+}
+
+/// Splits a URL as the firmware does: no scheme means ws, the host ends at the
+/// first slash (one at the very beginning does not count).
+pub(crate) fn split_url(url: &str) -> (Target, String) {
+    let (tls, rest) = match (url.strip_prefix("wss://"), url.strip_prefix("ws://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => (false, url),
+    };
+    let slash = rest.find('/').filter(|at| *at >= 2);
+    let (authority, path) = slash.map_or((rest, "/"), |at| rest.split_at(at));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let port = match digits.parse::<u64>().unwrap_or(0) as u16 {
+        0 if tls => 443,
+        0 => 80,
+        port => port,
+    };
+    (Target { host: host.to_owned(), port, tls, udp: false }, path.to_owned())
+}
+
+impl Runtime {
+    /// A new client for `url`; `None` if no control block is free.
+    pub(crate) fn websocket_create(&mut self, url: &str, keepalive: Duration) -> Option<u32> {
+        let (target, path) = split_url(url);
+        // The number is only known after the object is stored.
+        let placeholder = Owner::WebSocket(0);
+        let socket = self.network.open(placeholder)?;
+        let id = self.websockets.add(WebSocket {
+            socket,
+            target,
+            path,
+            keepalive,
+            state: State::Idle,
+            buffer: Vec::new(),
+            unreported: 0,
+            ping: None,
+            reconnect_at: None,
+            headers: Vec::new(),
+            reconnect: None,
+            callback: None,
+            pin: None,
+        });
+        self.network.set_owner(socket, Owner::WebSocket(id));
+        Some(id)
+    }
+
+    /// `wsc:connect()`.
+    pub(crate) fn websocket_connect(&mut self, id: u32) {
+        let Some(client) = self.websockets.get_mut(id) else { return };
+        client.state = State::Connecting;
+        client.buffer.clear();
+        client.reconnect_at = None;
+        let (socket, target) = (client.socket, client.target.clone());
+        let line = format!("websocket connect host {} port {}", target.host, target.port);
+        self.lib_line(Level::Info, &line);
+        let now = self.now();
+        self.network.connect(now, socket, target);
+        self.drive_network(now);
+    }
+
+    /// `wsc:ready()`.
+    pub(crate) fn websocket_ready(&self, id: u32) -> bool {
+        self.websockets.get(id).is_some_and(|client| client.state == State::Ready)
+    }
+
+    /// Sends a frame; false if the transport failed and the socket was closed.
+    pub(crate) fn websocket_transmit(&mut self, id: u32, opcode: Opcode, frame: &[u8]) -> bool {
+        let now = self.now();
+        let Some(client) = self.websockets.get_mut(id) else { return false };
+        if !matches!(opcode, Opcode::Ping | Opcode::Pong) {
+            client.unreported += 1;
+        }
+        let sent = self.network.send(now, client.socket, frame);
+        self.touch_outside();
+        if !sent {
+            self.lib_line(Level::Info, "websocket network_tx -1 , close socket");
+            self.websocket_lost(id);
+        }
+        sent
+    }
+
+    /// `wsc:close()`: everything goes, and nothing is reported.
+    pub(crate) fn websocket_close(&mut self, id: u32) -> Option<WebSocket> {
+        let client = self.websockets.remove(id)?;
+        let now = self.now();
+        self.network.release(now, client.socket);
+        self.touch_outside();
+        Some(client)
+    }
+
+    /// Pings and reconnects that are due by `now`.
+    pub(crate) fn drive_websockets(&mut self, now: Instant) {
+        let due: Vec<u32> = self
+            .websockets
+            .iter()
+            .filter(|(_, client)| client.next_wake().is_some_and(|at| at <= now))
+            .map(|(id, _)| id)
+            .collect();
+        for id in due {
+            let Some(client) = self.websockets.get_mut(id) else { continue };
+            if client.reconnect_at.is_some_and(|at| at <= now) {
+                self.websocket_connect(id);
+            } else if let Some((at, period)) = client.ping {
+                client.ping = Some((at + period, period));
+                self.websocket_control(id, Opcode::Ping);
+            }
+        }
+    }
+
+    /// When a ping or a reconnect is due.
+    pub(crate) fn websocket_wake(&self) -> Option<Instant> {
+        self.websockets.iter().filter_map(|(_, client)| client.next_wake()).min()
+    }
+
+    fn websocket_control(&mut self, id: u32, opcode: Opcode) {
+        if let Some(frame) = frames::encode(opcode, b"") {
+            self.websocket_transmit(id, opcode, &frame);
+        }
+    }
+
+    /// Something happened on a client's socket.
+    pub(crate) fn websocket_socket_event(&mut self, id: u32, event: SocketEvent) {
+        let now = self.now();
+        let Some(client) = self.websockets.get_mut(id) else { return };
+        match event {
+            SocketEvent::Online => {
+                client.state = State::Handshaking;
+                let target = &client.target;
+                let writes = frames::handshake(&target.host, target.port, &client.path, &client.headers);
+                for write in writes {
+                    self.network.send(now, client.socket, &write);
+                }
+            }
+            SocketEvent::Acknowledged => {
+                if client.state == State::Ready {
+                    client.ping = Some((now + client.keepalive, client.keepalive));
+                }
+                if client.unreported > 0 {
+                    client.unreported -= 1;
+                    self.bus.push_back(Message::WebSocket(id, Notice::Sent));
+                }
+            }
+            SocketEvent::Readable => self.websocket_readable(id),
+            SocketEvent::Failed => {
+                self.lib_line(Level::Warn, "websocket websocket_callback param1 -1, closing socket");
+                self.websocket_lost(id);
+            }
+        }
+    }
+
+    /// Takes everything that arrived, slice by slice.
+    fn websocket_readable(&mut self, id: u32) {
+        loop {
+            let now = self.now();
+            let Some(client) = self.websockets.get_mut(id) else { return };
+            if client.state == State::Ready {
+                client.ping = Some((now + client.keepalive, client.keepalive));
+            }
+            let room = BUFFER - client.buffer.len();
+            if room == 0 {
+                self.lib_line(Level::Warn, "websocket buff is FULL, websocket packet too big");
+                self.websocket_lost(id);
+                return;
+            }
+            let bytes = self.network.read(client.socket, SLICE.min(room));
+            if bytes.is_empty() {
+                return;
+            }
+            client.buffer.extend_from_slice(&bytes);
+            let parsed = match client.state {
+                State::Handshaking => self.websocket_response(id),
+                State::Ready => self.websocket_frames(id),
+                _ => Ok(()),
+            };
+            if let Err(code) = parsed {
+                self.lib_line(Level::Warn, &format!("websocket websocket_parse ret {code}"));
+                self.websocket_lost(id);
+                return;
+            }
+        }
+    }
+
+    /// Looks for the end of the server's answer.
+    fn websocket_response(&mut self, id: u32) -> Result<(), i32> {
+        let now = self.now();
+        let Some(client) = self.websockets.get_mut(id) else { return Ok(()) };
+        if !client.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
+            return Ok(());
+        }
+        if !client.buffer.starts_with(b"HTTP/1.1 101") {
+            let status = client.buffer.get(9..12).unwrap_or_default().to_vec();
+            let line = format!(
+                "websocket server not support websocket? resp code {}",
+                String::from_utf8_lossy(&status)
+            );
+            self.lib_line(Level::Error, &line);
+            return Err(-1);
+        }
+        // Whatever follows the answer in the same read is lost, as on V1112.
+        client.buffer.clear();
+        client.state = State::Ready;
+        client.unreported = 0;
+        client.ping = Some((now + FIRST_PING, FIRST_PING));
+        self.lib_line(Level::Info, "websocket ready!!");
+        self.bus.push_back(Message::WebSocket(id, Notice::ConnAck));
+        Ok(())
+    }
+
+    /// Works off the frames in the buffer.
+    fn websocket_frames(&mut self, id: u32) -> Result<(), i32> {
+        loop {
+            let Some(client) = self.websockets.get_mut(id) else { return Ok(()) };
+            let (opcode, payload, end) = match frames::decode(&client.buffer) {
+                Frame::Incomplete => return Ok(()),
+                Frame::TooLarge => {
+                    self.lib_line(Level::Warn, "websocket payload too large!!!");
+                    return Err(-1);
+                }
+                Frame::Whole(opcode, start, end) => (opcode, client.buffer[start..end].to_vec(), end),
+            };
+            client.buffer.drain(..end);
+            match opcode {
+                1 | 2 => {
+                    self.bus.push_back(Message::WebSocket(id, Notice::Received(payload, opcode)));
+                }
+                9 => self.websocket_control(id, Opcode::Pong),
+                10 => {}
+                8 => return Err(-1),
+                other => {
+                    self.lib_line(Level::Warn, &format!("websocket unkown optcode {other:02x}"));
+                    return Err(-1);
+                }
+            }
+        }
+    }
+
+    /// The connection is gone: tell Lua, and try again if wanted.
+    fn websocket_lost(&mut self, id: u32) {
+        let now = self.now();
+        let Some(client) = self.websockets.get_mut(id) else { return };
+        client.state = State::Idle;
+        client.ping = None;
+        client.unreported = 0;
+        client.buffer.clear();
+        let (socket, reconnect) = (client.socket, client.reconnect);
+        client.reconnect_at = reconnect.map(|span| now + span);
+        self.lib_line(Level::Info, "websocket websocket closing socket");
+        self.network.close(now, socket);
+        self.touch_outside();
+        self.bus.push_back(Message::WebSocket(id, Notice::Disconnect));
+        if let Some(span) = reconnect {
+            self.lib_line(Level::Info, &format!("websocket reconnect after {}ms", span.as_millis()));
+        }
+    }
+
+    /// `sys.publish("WEBSOCKET_CONNACK", wsc)` after the callback.
+    pub(crate) fn websocket_conack_topic(id: u32) -> (&'static str, Vec<Arg>) {
+        ("WEBSOCKET_CONNACK", vec![Arg::WebSocket(id)])
+    }
+}
+
+impl WebSocket {
+    fn next_wake(&self) -> Option<Instant> {
+        let ping = self.ping.map(|(at, _)| at);
+        [ping, self.reconnect_at].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(url: &str) -> (String, u16, bool, String) {
+        let (target, path) = split_url(url);
+        (target.host, target.port, target.tls, path)
+    }
+
+    #[test]
+    fn urls_are_split_as_the_firmware_splits_them() {
+        assert_eq!(split("wss://a.b/ws/echo"), ("a.b".into(), 443, true, "/ws/echo".into()));
+        assert_eq!(split("ws://a.b:8080"), ("a.b".into(), 8080, false, "/".into()));
+        assert_eq!(split("a.b/x?y=1"), ("a.b".into(), 80, false, "/x?y=1".into()));
+        assert_eq!(split("ws://a.b?q"), ("a.b?q".into(), 80, false, "/".into()));
+        assert_eq!(split("wss://a.b:0/"), ("a.b".into(), 443, true, "/".into()));
+    }
+}

@@ -1,0 +1,322 @@
+//! The state behind the VM: device time, message bus, drivers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use airbench_clock::{Instant, Rng};
+use airbench_lua32::Cx;
+use airbench_trace::{Event, Kind, Source};
+
+use crate::config::{Config, PowerOnReason};
+use crate::flash::Flash;
+use crate::libs::errdump::ErrDump;
+use crate::libs::gpio::Gpio;
+use crate::libs::mobile::Mobile;
+use crate::libs::uart::Uarts;
+use crate::libs::wdt::Watchdog;
+use crate::libs::zbuff::Zbuff;
+use crate::message::Message;
+use crate::net::Network;
+use crate::net::websocket::WebSocket;
+use crate::rtc::Rtc;
+use crate::slab::Slab;
+use crate::timers::Timers;
+
+/// What a suspended VM waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing: it is computing, and its time has come when the clock reads
+    /// [`Runtime::now`].
+    Busy,
+    /// A message on the bus, at the latest this moment.
+    Message(Option<Instant>),
+    /// This moment.
+    Until(Instant),
+    /// It has called for an [`Exit`] and never runs again.
+    Forever,
+}
+
+/// How a VM ends its life by its own will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The chip resets.
+    Reset(PowerOnReason),
+    /// The power goes off.
+    PowerOff,
+}
+
+/// Everything the API functions work on. It is the VM's host type; the board
+/// owns it and lends it to every resume.
+pub struct Runtime {
+    /// Device-local time: the world's, plus what was computed since the resume.
+    now: Instant,
+    /// Until here nothing can happen outside, so the VM may run ahead.
+    horizon: Instant,
+    /// VM instructions already charged.
+    charged: u64,
+    /// When the VM last waited for a message or slept.
+    last_idle: Instant,
+    /// Power-on or the latest reset; uptime counts from here.
+    pub boot: Instant,
+    /// Why this boot happened.
+    pub reason: PowerOnReason,
+    /// What the VM waits for.
+    pub wait: Wait,
+    /// How it ended, once it has.
+    pub exit: Option<Exit>,
+    /// Settings and tunables.
+    pub config: Config,
+    /// What survives resets.
+    pub flash: Flash,
+    pub(crate) bus: VecDeque<Message>,
+    pub(crate) timers: Timers,
+    pub(crate) rng: Rng,
+    pub(crate) log_level: i32,
+    pub(crate) log_style: i32,
+    /// Serial ports.
+    pub uarts: Uarts,
+    /// Pins.
+    pub gpio: Gpio,
+    /// Sockets and what is built on them.
+    pub network: Network,
+    pub(crate) websockets: Slab<WebSocket>,
+    pub(crate) zbuffs: Slab<Zbuff>,
+    pub(crate) errdump: ErrDump,
+    /// What `mobile.*` reports.
+    pub mobile: Mobile,
+    /// The script watchdog.
+    pub watchdog: Watchdog,
+    pub(crate) rtc: Rtc,
+    /// Heap in use after boot, in device bytes: what the firmware counts from.
+    pub(crate) heap_baseline: usize,
+    pub(crate) gc: crate::libs::rtos::AutoGc,
+    /// Calls of functions that are not modelled, by name.
+    pub unmodelled: BTreeMap<String, u64>,
+    events: Vec<Event>,
+}
+
+impl Runtime {
+    /// A runtime that has just got power, or was reset.
+    pub fn new(config: Config, flash: Flash, boot: Instant, reason: PowerOnReason) -> Self {
+        let rng = Rng::new(config.seed, "luatos");
+        let network = Network::new(&config);
+        let rtc = Rtc::new(&config, &flash, boot);
+        let uarts = Uarts::new(config.tunables.uart);
+        Self {
+            now: boot,
+            horizon: boot,
+            charged: 0,
+            last_idle: boot,
+            boot,
+            reason,
+            wait: Wait::Busy,
+            exit: None,
+            flash,
+            bus: VecDeque::new(),
+            timers: Timers::default(),
+            rng,
+            log_level: 1,
+            log_style: 0,
+            uarts,
+            gpio: Gpio::default(),
+            network,
+            websockets: Slab::default(),
+            zbuffs: Slab::default(),
+            errdump: ErrDump::default(),
+            mobile: Mobile::default(),
+            watchdog: Watchdog::default(),
+            rtc,
+            heap_baseline: 0,
+            gc: crate::libs::rtos::AutoGc::default(),
+            unmodelled: BTreeMap::new(),
+            events: Vec::new(),
+            config,
+        }
+    }
+
+    /// Device-local time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Time since power-on or reset.
+    pub fn uptime(&self) -> Duration {
+        self.now.since(self.boot)
+    }
+
+    /// The world reached `now`; the VM may run ahead to `horizon`.
+    pub fn advance(&mut self, now: Instant, horizon: Instant) {
+        self.now = self.now.max(now);
+        self.horizon = horizon.max(now);
+    }
+
+    /// Something was sent out that may come back sooner than the horizon.
+    pub(crate) fn touch_outside(&mut self) {
+        self.horizon = self.now;
+    }
+
+    /// How long the VM has computed without waiting.
+    pub fn busy_for(&self) -> Duration {
+        if matches!(self.wait, Wait::Busy) { self.now.since(self.last_idle) } else { Duration::ZERO }
+    }
+
+    /// Charges the instructions executed since the last time, plus `extra`.
+    pub(crate) fn charge(&mut self, instructions: u64, extra: Duration) {
+        let fresh = instructions - self.charged;
+        self.charged = instructions;
+        let ns = fresh * self.config.tunables.instruction_ns;
+        self.now += Duration::from_nanos(ns) + extra;
+    }
+
+    /// The VM has run further than the world: it must wait for it.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.now > self.horizon
+    }
+
+    /// Records an event now.
+    pub fn record(&mut self, source: Source, kind: Kind, bytes: impl Into<Vec<u8>>) {
+        self.events.push(Event::new(self.now, source, kind, bytes));
+    }
+
+    /// One record of the log channel.
+    pub fn line(&mut self, text: impl Into<Vec<u8>>) {
+        self.record(Source::Console, Kind::Line, text);
+    }
+
+    /// A line of a C library at a level, if the level is enabled. The
+    /// firmware's formatter cuts such lines at about 1 KiB.
+    pub(crate) fn lib_line(&mut self, level: Level, text: &str) {
+        if self.log_level <= level as i32 {
+            let mut line = format!("{}/{text}", level.letter());
+            if line.len() > 1024 {
+                let cut = (0..=1024).rev().find(|i| line.is_char_boundary(*i)).unwrap_or(0);
+                line.truncate(cut);
+            }
+            self.line(line);
+        }
+    }
+
+    /// Events since the last call.
+    pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.drain(..)
+    }
+
+    /// Something waits to be handled by `rtos.receive`.
+    pub fn has_messages(&self) -> bool {
+        !self.bus.is_empty()
+    }
+
+    /// When the VM is to be resumed, as far as it can be told now.
+    pub fn vm_wake(&self) -> Option<Instant> {
+        match self.wait {
+            Wait::Busy => Some(self.now),
+            Wait::Message(_) if self.has_messages() => Some(self.now),
+            Wait::Message(until) => until,
+            Wait::Until(at) => Some(at),
+            Wait::Forever => None,
+        }
+    }
+
+    /// When the drivers have something to do by themselves.
+    pub fn driver_wake(&mut self) -> Option<Instant> {
+        let wakes = [
+            self.timers.next_wake(),
+            self.uarts.next_wake(),
+            self.network.next_wake(self.now),
+            self.watchdog.deadline(),
+            self.errdump.next_wake(),
+            self.websocket_wake(),
+        ];
+        wakes.into_iter().flatten().min()
+    }
+
+    /// Works off what the drivers have to do by `now`. The watchdog's bite is
+    /// left to the board.
+    pub fn drive(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        while let Some(key) = self.timers.poll(now) {
+            self.bus.push_back(Message::Timer(key));
+        }
+        self.drive_uarts(now);
+        self.drive_network(now);
+        self.drive_websockets(now);
+        self.drive_errdump(now);
+    }
+
+    /// A packet for the device arrives.
+    pub fn receive_packet(&mut self, now: Instant, packet: Vec<u8>) {
+        self.network.receive(packet);
+        self.now = self.now.max(now);
+        self.drive_network(now);
+    }
+
+    /// `sys.publish(topic, …)` from C, at the next `rtos.receive`.
+    pub(crate) fn publish(&mut self, topic: &'static str, args: Vec<crate::message::Arg>) {
+        self.bus.push_back(Message::Publish(topic, args));
+    }
+}
+
+/// Levels of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Debug = 1,
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+impl Level {
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Debug => 'D',
+            Self::Info => 'I',
+            Self::Warn => 'W',
+            Self::Error => 'E',
+        }
+    }
+}
+
+/// Suspends the VM until `wait` is over.
+pub(crate) fn suspend(cx: &mut Cx<'_, Runtime>, wait: Wait) {
+    let rt = cx.host();
+    rt.wait = wait;
+    if !matches!(wait, Wait::Busy) {
+        rt.last_idle = rt.now;
+    }
+    cx.suspend();
+    let rt = cx.host();
+    if !matches!(wait, Wait::Busy) {
+        rt.last_idle = rt.now;
+    }
+    rt.wait = Wait::Busy;
+}
+
+/// Ends the VM: the board acts on `exit`, and this never returns to Lua.
+pub(crate) fn leave(cx: &mut Cx<'_, Runtime>, exit: Exit) -> ! {
+    cx.host().exit = Some(exit);
+    loop {
+        suspend(cx, Wait::Forever);
+    }
+}
+
+/// Charges the CPU time of what ran since the last time, and lets the world
+/// catch up if it must. Runs before every API call and in the hook.
+fn settle(cx: &mut Cx<'_, Runtime>, extra: Duration) {
+    let instructions = cx.instructions();
+    let rt = cx.host();
+    rt.charge(instructions, extra);
+    while cx.host().is_ahead() {
+        suspend(cx, Wait::Busy);
+    }
+}
+
+/// Before every API call.
+pub(crate) fn before_call(cx: &mut Cx<'_, Runtime>) {
+    let extra = Duration::from_nanos(cx.host().config.tunables.call_ns);
+    settle(cx, extra);
+}
+
+/// Every thousand VM instructions.
+pub(crate) fn hook(cx: &mut Cx<'_, Runtime>) {
+    settle(cx, Duration::ZERO);
+}
