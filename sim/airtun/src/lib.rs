@@ -23,6 +23,6 @@ mod server;
 pub mod tls;
 mod ws;
 
-pub use clock::{Clock, TokioClock};
+pub use clock::{Clock, Sleep, TokioClock};
 pub use observe::{Event, Observer, Opcode, Silent};
 pub use server::Server;

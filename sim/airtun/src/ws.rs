@@ -112,7 +112,7 @@ where
     let reply = match endpoint {
         // tungstenite checked that text is UTF-8.
         Endpoint::Echo if opcode == Opcode::Text => {
-            echo::reply(&String::from_utf8_lossy(&payload)).map(|text| Message::text(text))?
+            echo::reply(&String::from_utf8_lossy(&payload)).map(Message::text)?
         }
         Endpoint::Echo => return None,
         Endpoint::Echo2 if opcode == Opcode::Text => {

@@ -129,7 +129,7 @@ fn device_size(tag: usize, host: usize) -> u32 {
         _ => host / 2,
     };
     // Blocks of the device's allocator are multiples of 8 and carry 8 bytes.
-    u32::try_from((size + 7) / 8 * 8 + 8).unwrap_or(u32::MAX)
+    u32::try_from(size.div_ceil(8) * 8 + 8).unwrap_or(u32::MAX)
 }
 
 /// `lua_Alloc` over an [`Arena`]. While `ctl.native` is set Rust frames are on

@@ -34,4 +34,5 @@ pub use boot::vm;
 pub use config::{Config, Identity, PowerOnReason, Scripts, Tunables};
 pub use flash::Flash;
 pub use libs::modelled;
+pub use rtc::format_date_ms;
 pub use runtime::{Exit, Runtime, Wait};

@@ -96,6 +96,16 @@ pub(crate) fn from_unix(seconds: i64) -> Civil {
     }
 }
 
+/// `YYYY-MM-DD hh:mm:ss.mmm` of milliseconds since 1970, in whatever zone they
+/// were counted.
+pub fn format_date_ms(ms: i64) -> String {
+    let d = from_unix(ms.div_euclid(1000));
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}",
+        d.year, d.month, d.day, d.hour, d.minute, d.second, ms.rem_euclid(1000)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

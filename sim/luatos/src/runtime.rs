@@ -48,8 +48,11 @@ pub enum Exit {
 /// Everything the API functions work on. It is the VM's host type; the board
 /// owns it and lends it to every resume.
 pub struct Runtime {
-    /// Device-local time: the world's, plus what was computed since the resume.
+    /// The time of whoever runs: Lua's own while it computes, the world's
+    /// while the drivers work.
     now: Instant,
+    /// How far Lua has computed; it may be ahead of the world.
+    vm_now: Instant,
     /// Until here nothing can happen outside, so the VM may run ahead.
     horizon: Instant,
     /// VM instructions already charged.
@@ -104,6 +107,7 @@ impl Runtime {
         let uarts = Uarts::new(config.tunables.uart);
         Self {
             now: boot,
+            vm_now: boot,
             horizon: boot,
             charged: 0,
             last_idle: boot,
@@ -134,7 +138,7 @@ impl Runtime {
         }
     }
 
-    /// Device-local time.
+    /// The time of whoever runs at the moment.
     pub fn now(&self) -> Instant {
         self.now
     }
@@ -144,10 +148,16 @@ impl Runtime {
         self.now.since(self.boot)
     }
 
-    /// The world reached `now`; the VM may run ahead to `horizon`.
-    pub fn advance(&mut self, now: Instant, horizon: Instant) {
-        self.now = self.now.max(now);
+    /// The VM is about to be resumed: the world reached `now`, and nothing
+    /// happens in it before `horizon`.
+    pub fn enter_vm(&mut self, now: Instant, horizon: Instant) {
+        self.now = self.vm_now.max(now);
         self.horizon = horizon.max(now);
+    }
+
+    /// The script asked for something to happen at `at`.
+    pub(crate) fn limit_horizon(&mut self, at: Instant) {
+        self.horizon = self.horizon.min(at);
     }
 
     /// Something was sent out that may come back sooner than the horizon.
@@ -155,9 +165,14 @@ impl Runtime {
         self.horizon = self.now;
     }
 
+    /// The drivers work at the world's time.
+    pub(crate) fn at(&mut self, now: Instant) {
+        self.now = now;
+    }
+
     /// How long the VM has computed without waiting.
     pub fn busy_for(&self) -> Duration {
-        if matches!(self.wait, Wait::Busy) { self.now.since(self.last_idle) } else { Duration::ZERO }
+        if matches!(self.wait, Wait::Busy) { self.vm_now.since(self.last_idle) } else { Duration::ZERO }
     }
 
     /// Charges the instructions executed since the last time, plus `extra`.
@@ -209,8 +224,8 @@ impl Runtime {
     /// When the VM is to be resumed, as far as it can be told now.
     pub fn vm_wake(&self) -> Option<Instant> {
         match self.wait {
-            Wait::Busy => Some(self.now),
-            Wait::Message(_) if self.has_messages() => Some(self.now),
+            Wait::Busy => Some(self.vm_now),
+            Wait::Message(_) if self.has_messages() => Some(self.vm_now),
             Wait::Message(until) => until,
             Wait::Until(at) => Some(at),
             Wait::Forever => None,
@@ -233,7 +248,7 @@ impl Runtime {
     /// Works off what the drivers have to do by `now`. The watchdog's bite is
     /// left to the board.
     pub fn drive(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        self.now = now;
         while let Some(key) = self.timers.poll(now) {
             self.bus.push_back(Message::Timer(key));
         }
@@ -246,7 +261,7 @@ impl Runtime {
     /// A packet for the device arrives.
     pub fn receive_packet(&mut self, now: Instant, packet: Vec<u8>) {
         self.network.receive(packet);
-        self.now = self.now.max(now);
+        self.now = now;
         self.drive_network(now);
     }
 
@@ -283,6 +298,7 @@ pub(crate) fn suspend(cx: &mut Cx<'_, Runtime>, wait: Wait) {
     if !matches!(wait, Wait::Busy) {
         rt.last_idle = rt.now;
     }
+    rt.vm_now = rt.now;
     cx.suspend();
     let rt = cx.host();
     if !matches!(wait, Wait::Busy) {

@@ -39,8 +39,4 @@ impl<T> Slab<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.items.iter().map(|(id, item)| (*id, item))
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
 }

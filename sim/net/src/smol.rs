@@ -113,6 +113,13 @@ impl SmolStack {
         self.listening.push((port, id));
     }
 
+    /// Accepts no connections any more; connecting is refused.
+    pub fn stop_listening(&mut self) {
+        for (_, id) in std::mem::take(&mut self.listening) {
+            self.forget(id);
+        }
+    }
+
     /// A connection that has come in since the last call, and its port.
     pub fn accept(&mut self) -> Option<(TcpId, u16)> {
         let index = self.listening.iter().position(|(_, id)| {

@@ -1,5 +1,6 @@
 //! `gpio`: levels, interrupts, debouncing by the caller.
 
+use airbench_clock::Instant;
 use airbench_lua32::{Kind, Ref};
 use airbench_trace::{Kind as EventKind, Source};
 
@@ -82,7 +83,8 @@ const PULL_UP: i32 = 1;
 
 impl Runtime {
     /// Drives a pin from outside; an edge the script asked for interrupts it.
-    pub fn drive_pin(&mut self, pin: u8, level: u8) {
+    pub fn drive_pin(&mut self, now: Instant, pin: u8, level: u8) {
+        self.at(now);
         let Some(state) = self.gpio.pins.get_mut(usize::from(pin)) else { return };
         let before = state.level();
         state.input = Some(level);

@@ -1,10 +1,12 @@
 //! `mobile`: what the modem reports, first cut.
 
+use airbench_clock::Instant;
+use airbench_lte::ModemEvent;
+
 use crate::args::{Args, Call, Results};
 use crate::libs::Library;
 use crate::message::Arg;
 use crate::runtime::{Level, Runtime};
-use airbench_lte::ModemEvent;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "mobile",
@@ -54,10 +56,12 @@ impl Runtime {
     /// and `dns` are the network's, for [`ModemEvent::LinkUp`].
     pub fn modem_event(
         &mut self,
+        now: Instant,
         event: ModemEvent,
         address: std::net::Ipv4Addr,
         dns: &[std::net::Ipv4Addr],
     ) {
+        self.at(now);
         let sim = |state: &str| vec![Arg::Text(state.to_owned())];
         match event {
             ModemEvent::SimReady => {
@@ -87,14 +91,14 @@ impl Runtime {
                 self.network.link_up(address, dns);
                 let args = vec![Arg::Text(address.to_string()), Arg::Integer(LWIP_GP)];
                 self.publish("IP_READY", args);
-                self.drive_network(self.now());
+                self.drive_network(now);
             }
             ModemEvent::LinkDown => {
                 self.lib_line(Level::Debug, "mobile NETIF_LINK_OFF -> IP_LOSE");
                 self.mobile.address = None;
                 self.network.link_down();
                 self.publish("IP_LOSE", vec![Arg::Integer(LWIP_GP)]);
-                self.drive_network(self.now());
+                self.drive_network(now);
             }
         }
     }

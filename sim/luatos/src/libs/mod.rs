@@ -36,8 +36,6 @@ use crate::runtime::Runtime;
 /// A constant of a library.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Constant {
-    /// An integer.
-    Integer(i32),
     /// The null light userdata.
     Null,
 }
@@ -186,7 +184,6 @@ fn open_library(cx: &mut Call<'_>, export: &exports::Export) {
     }
     for (name, constant) in library.map_or(&[][..], |library| library.constants) {
         match constant {
-            Constant::Integer(value) => cx.push_integer(*value),
             Constant::Null => cx.push_null(),
         }
         put(cx, name);

@@ -76,6 +76,9 @@ fn timer_start(cx: &mut Call<'_>) -> Results {
         }
         ok
     };
+    if let Some(at) = rt.timers.next_wake() {
+        rt.limit_horizon(at);
+    }
     cx.push_integer(i32::from(started && ms > 0));
     Ok(1)
 }

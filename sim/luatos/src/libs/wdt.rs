@@ -39,7 +39,9 @@ fn start(rt: &mut Runtime, seconds: i32) -> bool {
     let ok = (1..=60).contains(&seconds);
     if ok {
         let period = Duration::from_secs(seconds.unsigned_abs().into());
-        rt.watchdog.armed = Some((period, rt.now() + period));
+        let deadline = rt.now() + period;
+        rt.watchdog.armed = Some((period, deadline));
+        rt.limit_horizon(deadline);
     }
     ok
 }

@@ -1,0 +1,53 @@
+//! What can be done to a world from outside.
+
+use std::time::Duration;
+
+use airbench_lte::{Direction, Path};
+use serde::{Deserialize, Serialize};
+
+/// Something a person, a test or a fault does. Actions are recorded, so that a
+/// replay can do them again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Gives the board power.
+    PowerOn,
+    /// Takes the board's power away.
+    PowerOff,
+    /// Presses the reset key.
+    Reset,
+    /// Puts the SIM in or takes it out.
+    Sim(bool),
+    /// Begins or ends an outage of the radio link.
+    Outage(bool),
+    /// The network drops the data context; it comes back after this many
+    /// milliseconds, or never.
+    LoseContext(Option<u64>),
+    /// Changes one direction of the link; true is up.
+    Link(bool, Path),
+    /// Stops or starts the airtun server; its connections are reset.
+    Server(bool),
+    /// A peer sends bytes to a UART, at this baud rate or the device's own.
+    Uart {
+        /// LuatOS id of the port.
+        id: u8,
+        /// What is sent.
+        bytes: Vec<u8>,
+        /// The peer's baud rate, if it differs.
+        baud: Option<u32>,
+    },
+    /// Drives a pin to a level.
+    Pin(u8, u8),
+}
+
+impl Action {
+    /// The data context is lost and comes back after `span`.
+    pub fn lose_context_for(span: Duration) -> Self {
+        Self::LoseContext(u64::try_from(span.as_millis()).ok())
+    }
+
+    /// The direction a link change concerns.
+    pub(crate) fn direction(up: bool) -> Direction {
+        if up { Direction::Up } else { Direction::Down }
+    }
+}

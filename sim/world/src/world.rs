@@ -1,0 +1,273 @@
+//! The world: one clock, one queue, one log.
+
+use std::time::Duration;
+
+use airbench_board::{Board, BoardError};
+use airbench_clock::{Instant, Queue};
+use airbench_lte::{Direction, Link};
+use airbench_luatos::{Config, Tunables};
+use airbench_trace::{Event, Hash, Kind, Log, Retention, Source};
+use airbench_uart::Framing;
+
+use crate::action::Action;
+use crate::internet::Internet;
+use crate::setup::Setup;
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The board cannot.
+    #[error("at {at}: {error}")]
+    Board {
+        /// When.
+        at: Instant,
+        /// Why.
+        error: BoardError,
+    },
+}
+
+/// A packet under way.
+struct InFlight {
+    direction: Direction,
+    packet: Vec<u8>,
+}
+
+/// Counts of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Messages the server received.
+    pub messages_in: u64,
+    /// Messages the server sent.
+    pub messages_out: u64,
+    /// Of those, how many reached the script. (A script may read them later.)
+    pub packets_up: u64,
+    /// Packets to the device.
+    pub packets_down: u64,
+    /// Packets the link lost.
+    pub packets_lost: u64,
+}
+
+/// Called with every event, in order.
+type Sink = Box<dyn FnMut(&Event) + Send>;
+
+/// A board, its link, and the internet behind it.
+pub struct World {
+    now: Instant,
+    queue: Queue<InFlight>,
+    board: Board,
+    link: Link,
+    internet: Internet,
+    log: Log,
+    stats: Stats,
+    sinks: Vec<Sink>,
+    /// Keep packet bytes in events (for recordings and captures).
+    keep_packets: bool,
+}
+
+impl World {
+    /// A world at its beginning; the board has no power yet.
+    pub fn new(setup: &Setup, retention: Retention) -> Self {
+        let config = Config {
+            seed: setup.seed,
+            identity: setup.identity.clone(),
+            epoch: setup.epoch,
+            tunables: Tunables::default(),
+            scripts: setup.scripts.clone(),
+        };
+        Self {
+            now: Instant::ZERO,
+            queue: Queue::default(),
+            board: Board::new(config, setup.profile.modem.clone()),
+            link: Link::new(setup.profile.link.clone(), setup.seed),
+            internet: Internet::new(setup),
+            log: Log::new(retention),
+            stats: Stats::default(),
+            sinks: Vec::new(),
+            keep_packets: false,
+        }
+    }
+
+    /// Hands every further event to `sink` as well.
+    pub fn add_sink(&mut self, sink: impl FnMut(&Event) + Send + 'static) {
+        self.sinks.push(Box::new(sink));
+    }
+
+    /// Keeps the bytes of packets in their events from now on.
+    pub fn keep_packets(&mut self) {
+        self.keep_packets = true;
+    }
+
+    /// The time everything has reached.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The event log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The hash of the run so far.
+    pub fn hash(&self) -> Hash {
+        self.log.hash()
+    }
+
+    /// Counts of the run so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The board.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// The board, to ask it for what it counts.
+    pub fn board_mut(&mut self) -> &mut Board {
+        &mut self.board
+    }
+
+    /// The radio link.
+    pub fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// Does something to the world, now.
+    pub fn act(&mut self, action: &Action) -> Result<(), WorldError> {
+        // Serialising a plain enum cannot fail.
+        let text = serde_json::to_string(action).unwrap_or_default();
+        self.record(Event::new(self.now, Source::Bench, Kind::Action, text));
+        let now = self.now;
+        match action {
+            Action::PowerOn => self.board.power_on(now).map_err(|e| self.board_error(e))?,
+            Action::PowerOff => self.board.power_off(now),
+            Action::Reset => self.board.press_reset(now).map_err(|e| self.board_error(e))?,
+            Action::Sim(present) => self.board.modem_mut().set_sim(now, *present),
+            Action::Outage(on) => self.link.set_outage(*on),
+            Action::LoseContext(back) => {
+                let back = back.map(Duration::from_millis);
+                self.board.modem_mut().lose_context(now, back);
+            }
+            Action::Link(up, path) => *self.link.path_mut(Action::direction(*up)) = path.clone(),
+            Action::Server(on) => self.internet.set_serving(now, *on),
+            Action::Uart { id, bytes, baud } => {
+                let framing = baud.map(|baud| Framing { baud, ..Framing::default() });
+                if self.board.send_to_uart(now, *id, bytes, framing)
+                    && let Some(source) = Source::uart(*id)
+                {
+                    self.record(Event::new(now, source, Kind::Rx, bytes.clone()));
+                }
+            }
+            Action::Pin(pin, level) => self.board.drive_pin(now, *pin, *level),
+        }
+        self.collect();
+        Ok(())
+    }
+
+    fn board_error(&self, error: BoardError) -> WorldError {
+        WorldError::Board { at: self.now, error }
+    }
+
+    /// When something happens next.
+    pub fn next_wake(&mut self) -> Option<Instant> {
+        let wakes = [self.queue.next_time(), self.board.next_wake(), self.internet.next_wake()];
+        wakes.into_iter().flatten().min().map(|at| at.max(self.now))
+    }
+
+    /// Works off everything up to and including `end`, and stands there.
+    pub fn run_until(&mut self, end: Instant) -> Result<(), WorldError> {
+        while let Some(at) = self.next_wake() {
+            if at > end {
+                break;
+            }
+            self.step(at, end)?;
+        }
+        self.now = self.now.max(end);
+        Ok(())
+    }
+
+    /// Everything that is due at `at`.
+    fn step(&mut self, at: Instant, end: Instant) -> Result<(), WorldError> {
+        self.now = at;
+        while let Some((_, flight)) = self.queue.pop_due(at) {
+            match flight.direction {
+                Direction::Up => self.internet.receive(at, flight.packet),
+                Direction::Down => self.board.receive_packet(at, flight.packet),
+            }
+            self.collect();
+        }
+        self.internet.poll(at);
+        self.collect();
+        let outside = [self.queue.next_time(), self.internet.next_wake()];
+        let horizon = outside.into_iter().flatten().min().unwrap_or(Instant::FAR).min(end);
+        let polled = self.board.poll(at, horizon);
+        self.collect();
+        polled.map_err(|error| self.board_error(error))
+    }
+
+    /// Takes events and packets from the components.
+    fn collect(&mut self) {
+        let events: Vec<Event> = self.internet.take_events().collect();
+        for event in events {
+            match event.kind {
+                Kind::MessageIn => self.stats.messages_in += 1,
+                Kind::MessageOut => self.stats.messages_out += 1,
+                _ => {}
+            }
+            self.record(event);
+        }
+        let down: Vec<Vec<u8>> = self.internet.take_packets().collect();
+        for packet in down {
+            self.send(self.now, Direction::Down, packet);
+        }
+        // Lua may have run ahead: its events and packets are merged by time.
+        let events: Vec<Event> = self.board.take_events().collect();
+        let mut packet = self.board.transmit();
+        for event in events {
+            while let Some((at, bytes)) = packet.take_if(|(at, _)| *at < event.time) {
+                self.send(at, Direction::Up, bytes);
+                packet = self.board.transmit();
+            }
+            self.record(event);
+        }
+        while let Some((at, bytes)) = packet {
+            self.send(at, Direction::Up, bytes);
+            packet = self.board.transmit();
+        }
+    }
+
+    /// Puts a packet on the link.
+    fn send(&mut self, at: Instant, direction: Direction, packet: Vec<u8>) {
+        let kind = match direction {
+            Direction::Up => Kind::PacketUp,
+            Direction::Down => Kind::PacketDown,
+        };
+        let event = if self.keep_packets {
+            Event::new(at, Source::Link, kind, packet.clone())
+        } else {
+            Event::sized(at, Source::Link, kind, packet.len())
+        };
+        self.record(event);
+        match self.link.send(at, direction, packet.len()) {
+            Ok(arrival) => {
+                match direction {
+                    Direction::Up => self.stats.packets_up += 1,
+                    Direction::Down => self.stats.packets_down += 1,
+                }
+                self.queue.push(arrival, InFlight { direction, packet });
+            }
+            Err(reason) => {
+                self.stats.packets_lost += 1;
+                let text = format!("{} {}", direction.name(), reason.name());
+                self.record(Event::new(at, Source::Link, Kind::PacketDrop, text));
+            }
+        }
+    }
+
+    fn record(&mut self, event: Event) {
+        for sink in &mut self.sinks {
+            sink(&event);
+        }
+        self.log.push(event);
+    }
+}
