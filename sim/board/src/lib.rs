@@ -51,6 +51,8 @@ pub struct Board {
     /// `None` without power.
     vm: Option<Vm<Runtime>>,
     resets: u64,
+    /// Of earlier boots.
+    delivered: u64,
     unmodelled: BTreeMap<String, u64>,
     events: Vec<Event>,
 }
@@ -67,6 +69,7 @@ impl Board {
             runtime,
             vm: None,
             resets: 0,
+            delivered: 0,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),
         }
@@ -102,6 +105,7 @@ impl Board {
 
     fn boot(&mut self, now: Instant, reason: PowerOnReason) -> Result<(), BoardError> {
         self.collect_unmodelled();
+        self.delivered += self.runtime.delivered;
         let flash = self.runtime.flash.clone();
         self.runtime = Runtime::new(self.config.clone(), flash, now, reason);
         self.vm = Some(airbench_luatos::vm()?);
@@ -243,6 +247,11 @@ impl Board {
     /// Resets since the board was made.
     pub fn resets(&self) -> u64 {
         self.resets
+    }
+
+    /// WebSocket messages handed to the script since the board was made.
+    pub fn delivered(&self) -> u64 {
+        self.delivered + self.runtime.delivered
     }
 
     /// Calls of functions that are not modelled, by name.

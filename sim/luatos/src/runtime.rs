@@ -93,6 +93,8 @@ pub struct Runtime {
     /// Heap in use after boot, in device bytes: what the firmware counts from.
     pub(crate) heap_baseline: usize,
     pub(crate) gc: crate::libs::rtos::AutoGc,
+    /// WebSocket messages handed to the script.
+    pub delivered: u64,
     /// Calls of functions that are not modelled, by name.
     pub unmodelled: BTreeMap<String, u64>,
     events: Vec<Event>,
@@ -132,6 +134,7 @@ impl Runtime {
             rtc,
             heap_baseline: 0,
             gc: crate::libs::rtos::AutoGc::default(),
+            delivered: 0,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),
             config,

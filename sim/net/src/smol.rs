@@ -59,12 +59,22 @@ impl Shape {
     }
 }
 
+/// One connection and how long its peer has been silent about what it owes.
+/// smoltcp's own time-out also ends idle connections, so it is not used.
+#[derive(Debug)]
+struct Connection {
+    handle: SocketHandle,
+    /// Since when a SYN or data has been waiting for its acknowledgement, and
+    /// how much was waiting then.
+    owed: Option<(Instant, usize)>,
+}
+
 /// A stack on smoltcp.
 pub struct SmolStack {
     interface: Interface,
     queues: Queues,
     sockets: SocketSet<'static>,
-    tcp: BTreeMap<TcpId, SocketHandle>,
+    tcp: BTreeMap<TcpId, Connection>,
     udp: BTreeMap<UdpId, SocketHandle>,
     /// Sockets waiting for a connection, by port.
     listening: Vec<(u16, TcpId)>,
@@ -123,7 +133,7 @@ impl SmolStack {
     /// A connection that has come in since the last call, and its port.
     pub fn accept(&mut self) -> Option<(TcpId, u16)> {
         let index = self.listening.iter().position(|(_, id)| {
-            let state = self.tcp.get(id).map(|h| self.sockets.get::<tcp::Socket<'_>>(*h).state());
+            let state = self.tcp.get(id).map(|c| self.sockets.get::<tcp::Socket<'_>>(c.handle).state());
             !matches!(state, Some(tcp::State::Listen | tcp::State::SynReceived))
         })?;
         let (port, id) = self.listening.remove(index);
@@ -136,16 +146,15 @@ impl SmolStack {
         let mut socket = tcp::Socket::new(buffer(self.shape.receive), buffer(self.shape.send));
         socket.set_ack_delay(Some(to_smol(self.shape.ack_delay)));
         socket.set_nagle_enabled(self.shape.nagle);
-        socket.set_timeout(Some(to_smol(self.shape.timeout)));
         let handle = self.sockets.add(socket);
         self.next_id += 1;
         let id = TcpId(self.next_id);
-        self.tcp.insert(id, handle);
+        self.tcp.insert(id, Connection { handle, owed: None });
         id
     }
 
     fn tcp_mut(&mut self, id: TcpId) -> Option<&mut tcp::Socket<'static>> {
-        self.tcp.get(&id).map(|handle| self.sockets.get_mut::<tcp::Socket<'static>>(*handle))
+        self.tcp.get(&id).map(|c| self.sockets.get_mut::<tcp::Socket<'static>>(c.handle))
     }
 
     fn udp_mut(&mut self, id: UdpId) -> Option<&mut udp::Socket<'static>> {
@@ -158,9 +167,43 @@ impl SmolStack {
     }
 
     fn forget(&mut self, id: TcpId) {
-        if let Some(handle) = self.tcp.remove(&id) {
-            self.sockets.remove(handle);
+        if let Some(connection) = self.tcp.remove(&id) {
+            self.sockets.remove(connection.handle);
         }
+    }
+
+    /// Aborts connections whose peer has owed an acknowledgement too long.
+    fn give_up_on_the_silent(&mut self, now: Instant) {
+        for connection in self.tcp.values_mut() {
+            let socket = self.sockets.get_mut::<tcp::Socket<'static>>(connection.handle);
+            // States that wait for the peer to acknowledge a SYN or a FIN, or to
+            // send its own.
+            let flag = matches!(
+                socket.state(),
+                tcp::State::SynSent
+                    | tcp::State::SynReceived
+                    | tcp::State::FinWait1
+                    | tcp::State::FinWait2
+                    | tcp::State::Closing
+                    | tcp::State::LastAck
+            );
+            let waiting = socket.send_queue() + usize::from(flag);
+            connection.owed = match connection.owed {
+                _ if waiting == 0 => None,
+                Some((since, before)) if waiting >= before => Some((since, before)),
+                _ => Some((now, waiting)),
+            };
+            if connection.owed.is_some_and(|(since, _)| now.since(since) >= self.shape.timeout) {
+                socket.abort();
+                connection.owed = None;
+            }
+        }
+    }
+
+    /// When the first peer's patience ends.
+    fn patience_ends(&self) -> Option<Instant> {
+        let since = self.tcp.values().filter_map(|c| c.owed).map(|(since, _)| since).min()?;
+        Some(since + self.shape.timeout)
     }
 
     fn forget_closed(&mut self) {
@@ -213,7 +256,7 @@ impl IpStack for SmolStack {
         self.address?;
         let id = self.add_tcp();
         let port = self.choose_port();
-        let handle = self.tcp[&id];
+        let handle = self.tcp[&id].handle;
         let socket = self.sockets.get_mut::<tcp::Socket<'static>>(handle);
         let endpoint = IpEndpoint::new(IpAddress::Ipv4(*remote.ip()), remote.port());
         if socket.connect(self.interface.context(), endpoint, port).is_err() {
@@ -238,8 +281,8 @@ impl IpStack for SmolStack {
     fn tcp_status(&self, id: TcpId) -> TcpStatus {
         let closed =
             TcpStatus { state: TcpState::Closed, readable: 0, unacknowledged: 0, writable: 0 };
-        let Some(handle) = self.tcp.get(&id) else { return closed };
-        let socket = self.sockets.get::<tcp::Socket<'static>>(*handle);
+        let Some(connection) = self.tcp.get(&id) else { return closed };
+        let socket = self.sockets.get::<tcp::Socket<'static>>(connection.handle);
         let state = match socket.state() {
             tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => TcpState::Connecting,
             tcp::State::Closed => TcpState::Closed,
@@ -312,6 +355,7 @@ impl IpStack for SmolStack {
 
     fn poll(&mut self, now: Instant) {
         self.interface.poll(smol_now(now), &mut self.queues, &mut self.sockets);
+        self.give_up_on_the_silent(now);
         if !self.closing.is_empty() {
             self.forget_closed();
         }
@@ -322,8 +366,10 @@ impl IpStack for SmolStack {
     }
 
     fn next_wake(&mut self, now: Instant) -> Option<Instant> {
-        let at = self.interface.poll_at(smol_now(now), &self.sockets)?;
-        let at = Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0) * 1000);
-        Some(at.max(now))
+        let at = self.interface.poll_at(smol_now(now), &self.sockets).map(|at| {
+            Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0) * 1000)
+        });
+        let next = [at, self.patience_ends()].into_iter().flatten().min()?;
+        Some(next.max(now))
     }
 }

@@ -39,7 +39,9 @@ pub struct Stats {
     pub messages_in: u64,
     /// Messages the server sent.
     pub messages_out: u64,
-    /// Of those, how many reached the script. (A script may read them later.)
+    /// Messages of servers handed to the script.
+    pub delivered: u64,
+    /// Packets from the device.
     pub packets_up: u64,
     /// Packets to the device.
     pub packets_down: u64,
@@ -114,7 +116,7 @@ impl World {
 
     /// Counts of the run so far.
     pub fn stats(&self) -> Stats {
-        self.stats
+        Stats { delivered: self.board.delivered(), ..self.stats }
     }
 
     /// The board.

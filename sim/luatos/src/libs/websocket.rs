@@ -234,6 +234,9 @@ fn table_headers(cx: &mut Call<'_>) -> Option<Vec<u8>> {
 pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
     let callback = cx.host().websockets.get(id).and_then(|client| client.callback);
     let conack = notice == Notice::ConnAck;
+    if matches!(notice, Notice::Received(..)) {
+        cx.host().delivered += 1;
+    }
     if let Some(callback) = callback {
         cx.push_ref(callback);
         push(cx, id);

@@ -207,12 +207,12 @@ impl Runtime {
 
     /// Takes everything that arrived, slice by slice.
     fn websocket_readable(&mut self, id: u32) {
+        let now = self.now();
+        if let Some(client) = self.websockets.get_mut(id).filter(|c| c.state == State::Ready) {
+            client.ping = Some((now + client.keepalive, client.keepalive));
+        }
         loop {
-            let now = self.now();
             let Some(client) = self.websockets.get_mut(id) else { return };
-            if client.state == State::Ready {
-                client.ping = Some((now + client.keepalive, client.keepalive));
-            }
             let room = BUFFER - client.buffer.len();
             if room == 0 {
                 self.lib_line(Level::Warn, "websocket buff is FULL, websocket packet too big");
