@@ -1,3 +1,19 @@
-//! wip
+//! The harness around the simulator: projects, runs, recordings, scenarios.
+//!
+//! # Model
+//! [`project`] finds a user's firmware, [`config`] its `airbench.toml`. [`cli`]
+//! holds the commands of the `airbench` binary. Scenarios talk to a
+//! [`bench::Bench`]; the simulator ([`bench::SimBench`]) is the first. [`steps`]
+//! is the vocabulary, [`gherkin`] finds and runs features.
+//!
+//! # Not modelled
+//! Boards: the Bench trait has one implementation so far.
+
 #![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod duration;
+pub mod peer;
 pub mod project;
+pub mod recording;

@@ -23,7 +23,7 @@ use airbench_uart::Framing;
 
 /// Device time a script may compute without ever waiting, if no watchdog is
 /// set. A board would hang for ever; a simulation says so and stops.
-const STALL: Duration = Duration::from_secs(300);
+const STALL: Duration = Duration::from_secs(60);
 
 /// Why a board cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use airbench_lua32::{Config as VmConfig, Kind, Vm, VmError};
 use airbench_trace::{Kind as EventKind, Source};
 
 use crate::args::Call;
-use crate::config::PowerOnReason;
+use crate::config::{PowerOnReason, Scripts};
 use crate::libs::{self, base, rtos};
 use crate::runtime::{Exit, Level, Runtime, Wait, before_call, hook, leave, suspend};
 
@@ -133,5 +133,48 @@ fn dead_time(cx: &mut Call<'_>) {
         rt.watchdog.feed(rt.now());
         let next = rt.now() + Duration::from_secs(1);
         suspend(cx, Wait::Until(next));
+    }
+}
+
+/// A script that does not compile.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ScriptError {
+    /// Lua's message: file, line, what.
+    pub message: String,
+}
+
+/// Compiles every script, so that a syntax error is found before a run.
+pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
+    struct Job {
+        scripts: Scripts,
+        result: Result<(), ScriptError>,
+    }
+    fn compile(cx: &mut airbench_lua32::Cx<'_, Job>) {
+        let scripts = cx.host().scripts.clone();
+        for (name, code) in scripts.iter() {
+            if name.ends_with(".lua") && cx.load(code, &format!("@{name}")).is_err() {
+                let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
+                cx.host().result = Err(ScriptError { message: text });
+                return;
+            }
+            cx.set_top(0);
+        }
+    }
+    let mut job = Job { scripts: scripts.clone(), result: Ok(()) };
+    // A generous heap: size is the board's business, not the compiler's.
+    let vm = Vm::new(VmConfig {
+        heap_limit: 8 << 20,
+        hook: |_| {},
+        before_call: |_| {},
+        hook_interval: i32::MAX,
+        main: compile,
+    });
+    match vm {
+        Ok(mut vm) => {
+            vm.resume(&mut job);
+            job.result
+        }
+        Err(error) => Err(ScriptError { message: error.to_string() }),
     }
 }

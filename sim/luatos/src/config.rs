@@ -38,6 +38,10 @@ pub struct Tunables {
     pub instruction_ns: u64,
     /// CPU time of one API call, besides its own waiting.
     pub call_ns: u64,
+    /// Time a byte of a script's log record takes: DBG_UART's 6 Mbit/s, ten
+    /// bits a byte. Whether the driver waits or drops beyond its buffer is
+    /// unknown; waiting loses nothing.
+    pub log_byte_ns: u64,
     /// UART driver.
     pub uart: airbench_uart::Tunables,
     /// Time of the TLS computations on the device per handshake: the sheet's
@@ -52,6 +56,7 @@ impl Default for Tunables {
         Self {
             instruction_ns: 1_000,
             call_ns: 5_000,
+            log_byte_ns: 1_667,
             uart: airbench_uart::Tunables::default(),
             tls_compute: Duration::from_millis(600),
             script_start: Duration::from_millis(250),

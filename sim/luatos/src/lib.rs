@@ -30,9 +30,9 @@ mod runtime;
 mod slab;
 mod timers;
 
-pub use boot::vm;
+pub use boot::{ScriptError, check, vm};
 pub use config::{Config, Identity, PowerOnReason, Scripts, Tunables};
 pub use flash::Flash;
 pub use libs::modelled;
-pub use rtc::format_date_ms;
+pub use rtc::{format_date_ms, to_unix as unix_time};
 pub use runtime::{Exit, Runtime, Wait};

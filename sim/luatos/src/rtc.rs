@@ -67,7 +67,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// UTC seconds of a date; every field may be out of range.
-pub(crate) fn to_unix(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> i64 {
+pub fn to_unix(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> i64 {
     days(year, month, 1) * 86_400 + (day - 1) * 86_400 + hour * 3600 + minute * 60 + second
 }
 

@@ -186,6 +186,11 @@ impl Runtime {
         self.now += Duration::from_nanos(ns) + extra;
     }
 
+    /// Lua is kept busy for `span`.
+    pub(crate) fn spend(&mut self, span: Duration) {
+        self.now += span;
+    }
+
     /// The VM has run further than the world: it must wait for it.
     pub(crate) fn is_ahead(&self) -> bool {
         self.now > self.horizon

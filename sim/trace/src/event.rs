@@ -119,12 +119,10 @@ pub enum Kind {
     ScriptError = 15,
     /// Something done from outside (a fault, a button); a sentence.
     Action = 16,
-    /// Bytes a person or program outside the simulation typed into a UART.
-    Typed = 17,
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 17] = [
         Self::Line,
         Self::Power,
         Self::Rx,
@@ -142,7 +140,6 @@ impl Kind {
         Self::NotModelled,
         Self::ScriptError,
         Self::Action,
-        Self::Typed,
     ];
 
     /// The kind with this number in the file format.
@@ -175,7 +172,6 @@ impl Kind {
             Self::NotModelled => "not-modelled",
             Self::ScriptError => "script-error",
             Self::Action => "action",
-            Self::Typed => "typed",
         }
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 fn event() -> impl Strategy<Value = Event> {
     let source = (0u8..11).prop_map(|n| Source::from_number(n).unwrap());
-    let kind = (0u8..18).prop_map(|n| Kind::from_number(n).unwrap());
+    let kind = (0u8..17).prop_map(|n| Kind::from_number(n).unwrap());
     (any::<u64>(), source, kind, prop::collection::vec(any::<u8>(), 0..200))
         .prop_map(|(t, source, kind, bytes)| Event::new(Instant::from_nanos(t), source, kind, bytes))
 }

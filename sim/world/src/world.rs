@@ -94,6 +94,11 @@ impl World {
         self.sinks.push(Box::new(sink));
     }
 
+    /// Drops all sinks, so that those that buffer write what they hold.
+    pub fn flush_sinks(&mut self) {
+        self.sinks.clear();
+    }
+
     /// Keeps the bytes of packets in their events from now on.
     pub fn keep_packets(&mut self) {
         self.keep_packets = true;

@@ -1,5 +1,7 @@
 //! Lua's globals as LuatOS changes them: `print`, `require`, the loaders.
 
+use std::time::Duration;
+
 use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
@@ -76,7 +78,9 @@ fn print(cx: &mut Call<'_>) -> Results {
 
 fn emit(rt: &mut Runtime, line: &mut Vec<u8>) {
     if !line.is_empty() {
+        let length = line.len() as u64;
         rt.line(std::mem::take(line));
+        rt.spend(Duration::from_nanos(length * rt.config.tunables.log_byte_ns));
     }
 }
 

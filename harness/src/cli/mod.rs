@@ -1,0 +1,116 @@
+//! The commands of `airbench`.
+
+mod bench;
+mod init;
+mod options;
+mod pace;
+mod replay;
+mod run;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use options::{EMBEDDED, RunOptions, setup};
+
+/// A full-system simulator for LuatOS on Air780E: runs firmware scripts
+/// unmodified, in virtual time, against a local airtun server.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Without a command, a built-in firmware talks to the echo server for 24 simulated hours.\n\
+Examples:\n  airbench run my-project --for 1h\n  airbench run tutorial.md --block 2 --uart1 pty\n  airbench run . --lte cat1-cell-edge --seed 7 --record run.abtrace\n  airbench replay run.abtrace"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a firmware.
+    Run(Box<RunOptions>),
+    /// Run a recording again and report the first difference.
+    Replay(replay::Options),
+    /// Measure speed, start-up time and memory.
+    Bench(bench::Options),
+    /// Write an airbench.toml and a first feature into this folder.
+    Init(init::Options),
+    /// List the LTE profiles that come with airbench.
+    Profiles,
+}
+
+/// Runs the command line and gives the process's exit code: 0 for success, 1
+/// for a failed run, 2 for a wrong command.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        None => run::main_job(),
+        Some(Command::Run(options)) => run::run(&options),
+        Some(Command::Replay(options)) => replay::run(&options),
+        Some(Command::Bench(options)) => bench::run(&options),
+        Some(Command::Init(options)) => init::run(&options),
+        Some(Command::Profiles) => profiles(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("airbench: {error}");
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn profiles() -> Result<ExitCode, Failure> {
+    for name in airbench_lte::builtin_names() {
+        let profile = airbench_lte::Profile::load(name)?;
+        println!("{name:<16} {}", profile.about);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The firmware could not be loaded.
+    #[error(transparent)]
+    Load(#[from] crate::project::LoadError),
+    /// The firmware does not compile.
+    #[error("syntax error: {0}")]
+    Script(#[from] airbench_luatos::ScriptError),
+    /// The project file is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The LTE profile is wrong.
+    #[error(transparent)]
+    Profile(#[from] airbench_lte::ProfileError),
+    /// The setup is wrong.
+    #[error(transparent)]
+    Setup(#[from] airbench_world::SetupError),
+    /// A UART peer could not be set up.
+    #[error(transparent)]
+    Peer(#[from] crate::peer::PeerError),
+    /// A recording could not be written or read.
+    #[error(transparent)]
+    Recording(#[from] crate::recording::RecordingError),
+    /// An option has a wrong value.
+    #[error("{0}")]
+    Usage(String),
+    /// The run cannot go on.
+    #[error(transparent)]
+    World(#[from] airbench_world::WorldError),
+    /// A file could not be written.
+    #[error("cannot write {path}: {error}")]
+    Write {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::World(_) => 1,
+            _ => 2,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a run is to be, from command line and project file.
+
+use std::path::PathBuf;
+
+use airbench_lte::Profile;
+use airbench_luatos::Scripts;
+use airbench_world::Setup;
+use clap::Args;
+
+use super::Failure;
+use crate::config::{Project, parse_start_time};
+use crate::peer::Peer;
+use crate::{duration, project};
+
+/// The firmware that runs when none is given.
+pub const EMBEDDED: &str = include_str!("../../../fixtures/firmware/ws-echo/main.lua");
+
+/// The profile unless another is asked for.
+pub(crate) const DEFAULT_PROFILE: &str = "cat1-good";
+
+/// Options of `airbench run`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Folder with main.lua, a .lua file, or a text document with programs in
+    /// ``` fences. Default: the project's airbench.toml, else a built-in one.
+    pub path: Option<PathBuf>,
+    /// Which program of a document: its N-th fenced block with sys.run().
+    #[arg(long, value_name = "N")]
+    pub block: Option<usize>,
+    /// Device time to run. Default: 1m; for ever with --realtime.
+    #[arg(long = "for", value_name = "SPAN", value_parser = duration::parse)]
+    pub span: Option<std::time::Duration>,
+    /// Keep pace with the wall clock.
+    #[arg(long)]
+    pub realtime: bool,
+    /// Seed of all randomness. Default: 1.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// LTE profile by name or .toml file (see `airbench profiles`).
+    #[arg(long, value_name = "PROFILE")]
+    pub lte: Option<String>,
+    /// UTC date and time at power-on. Default: 2024-09-03T12:12:00.
+    #[arg(long, value_name = "DATE")]
+    pub start_time: Option<String>,
+    /// What is wired to UART1: stdio, pty, or script:FILE.
+    #[arg(long, value_name = "PEER")]
+    pub uart1: Option<Peer>,
+    /// What is wired to UART2.
+    #[arg(long, value_name = "PEER")]
+    pub uart2: Option<Peer>,
+    /// What is wired to UART0.
+    #[arg(long, value_name = "PEER")]
+    pub uart0: Option<Peer>,
+    /// Folder with libraries that Luatools would add (libnet ...); repeatable.
+    #[arg(long, value_name = "DIR")]
+    pub lib: Vec<PathBuf>,
+    /// Lead a host name to a service, as ws.example.com=airtun; repeatable.
+    #[arg(long, value_name = "NAME=SERVICE")]
+    pub host: Vec<String>,
+    /// Write a recording for `airbench replay`.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Fail if the script uses a function that is not modelled.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print all events, not only the console.
+    #[arg(long)]
+    pub events: bool,
+    /// Print no console lines.
+    #[arg(long, short, conflicts_with = "events")]
+    pub quiet: bool,
+    /// Project file. Default: airbench.toml in this folder, if there is one
+    /// and no PATH is given.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The setup these options ask for. With a PATH, the project file counts only
+/// if it is named.
+pub fn setup(options: &RunOptions) -> Result<Setup, Failure> {
+    let project = match (&options.path, &options.config) {
+        (Some(_), None) => None,
+        (_, config) => Project::find(config.as_deref())?,
+    };
+    let project = project.unwrap_or_default();
+    let scripts = scripts(options, &project)?;
+    airbench_luatos::check(&scripts)?;
+    let profile = options.lte.clone().or_else(|| project.network.profile.clone());
+    let profile = Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
+    let mut setup = Setup::new(scripts, profile);
+    if let Some(seed) = options.seed.or(project.run.seed) {
+        setup.seed = seed;
+    }
+    if let Some(text) = options.start_time.as_ref().or(project.run.start_time.as_ref()) {
+        setup.epoch = parse_start_time(text).map_err(Failure::Usage)?;
+    }
+    for (name, service) in &project.hosts {
+        setup.map_name(name, service)?;
+    }
+    for entry in &options.host {
+        let (name, service) = entry.split_once('=').ok_or_else(|| {
+            Failure::Usage(format!("--host {entry}: write it as ws.example.com=airtun"))
+        })?;
+        setup.map_name(name, service)?;
+    }
+    Ok(setup)
+}
+
+fn scripts(options: &RunOptions, project: &Project) -> Result<Scripts, Failure> {
+    let mut libs = options.lib.clone();
+    libs.extend(project.firmware.libs.iter().map(|lib| project.resolve(lib)));
+    let firmware = &project.firmware;
+    let path = options.path.clone().or_else(|| firmware.path.as_ref().map(|p| project.resolve(p)));
+    match path {
+        Some(path) => Ok(project::load(&path, options.block.or(firmware.block), &libs)?),
+        None => {
+            let mut scripts = Scripts::default();
+            scripts.add("main.lua", EMBEDDED.as_bytes().to_vec());
+            Ok(scripts)
+        }
+    }
+}

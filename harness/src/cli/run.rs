@@ -1,0 +1,157 @@
+//! `airbench run`, and the main job.
+
+use std::io::{BufWriter, Write};
+use std::process::ExitCode;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use airbench_trace::{Event, Retention};
+use airbench_world::{Action, Console, Setup, World};
+
+use super::pace::{self, Schedule};
+use super::summary::{self, Tally};
+use super::{Failure, RunOptions, setup};
+use crate::peer::{self, Peer, Terminal, Typed};
+use crate::recording::Recorder;
+
+/// Device time of a run that says nothing about it.
+const DEFAULT_SPAN: Duration = Duration::from_secs(60);
+/// Device time of the main job …
+const MAIN_SPAN: Duration = Duration::from_secs(24 * 3600);
+/// … of which so much is shown.
+const MAIN_SHOWN: Duration = Duration::from_secs(35);
+
+/// The main job: the built-in firmware for a day.
+pub(super) fn main_job() -> Result<ExitCode, Failure> {
+    println!("airbench: the built-in firmware (fixtures/firmware/ws-echo) on a simulated Air780E\n");
+    let options = RunOptions { span: Some(MAIN_SPAN), ..RunOptions::default() };
+    execute(&options, Some(Instant::ZERO + MAIN_SHOWN))
+}
+
+/// Runs a firmware.
+pub(super) fn run(options: &RunOptions) -> Result<ExitCode, Failure> {
+    execute(options, None)
+}
+
+/// Prints events as they happen.
+fn printer(setup: &Setup, options: &RunOptions, shown_until: Option<Instant>) -> impl FnMut(&Event) + Send + use<> {
+    let mut console = Console::new(setup.epoch);
+    let (quiet, all) = (options.quiet, options.events);
+    // Standard output belongs to a UART's peer if one is wired to it.
+    let piped = [&options.uart0, &options.uart1, &options.uart2]
+        .iter()
+        .any(|peer| matches!(peer, Some(Peer::Stdio)));
+    let live = options.realtime || peers(options).any(|(_, peer)| is_live(peer));
+    let mut out: Box<dyn Write + Send> = if piped {
+        Box::new(std::io::stderr())
+    } else {
+        Box::new(BufWriter::new(std::io::stdout()))
+    };
+    let mut first = true;
+    let mut told = false;
+    move |event| {
+        let line = console.line(event);
+        if quiet {
+            return;
+        }
+        if shown_until.is_some_and(|until| event.time > until) {
+            if !told {
+                told = true;
+                let _ = writeln!(out, "… and so on; `airbench run` shows all of it").and_then(|()| out.flush());
+            }
+            return;
+        }
+        let text = match line {
+            Some(line) => line,
+            None if all => event.to_string().into_bytes(),
+            None => return,
+        };
+        // A closed pipe (`| head`) ends the output, not the run.
+        let _ = out.write_all(&text).and_then(|()| out.write_all(b"\n"));
+        if first || live {
+            first = false;
+            let _ = out.flush();
+        }
+    }
+}
+
+/// The peers asked for, with the UART each belongs to.
+fn peers(options: &RunOptions) -> impl Iterator<Item = (u8, &Peer)> {
+    let slots = [(0, &options.uart0), (1, &options.uart1), (2, &options.uart2)];
+    slots.into_iter().filter_map(|(id, peer)| peer.as_ref().map(|peer| (id, peer)))
+}
+
+/// Somebody outside the simulation is at the other end.
+fn is_live(peer: &Peer) -> bool {
+    matches!(peer, Peer::Stdio | Peer::Pty)
+}
+
+/// Wires the peers up; gives what must stay alive.
+fn attach(
+    world: &mut World,
+    options: &RunOptions,
+    typed: &Sender<Typed>,
+) -> Result<(Schedule, Vec<Terminal>), Failure> {
+    let mut schedule = Schedule::default();
+    let mut terminals = Vec::new();
+    for (uart, peer) in peers(options) {
+        match peer {
+            Peer::Script(path) => schedule.add(uart, peer::read_script(path)?),
+            Peer::Stdio => peer::attach_stdio(world, uart, typed.clone()),
+            Peer::Pty => {
+                let terminal = peer::attach_pty(world, uart, typed.clone())?;
+                eprintln!("airbench: UART{uart} is {}", terminal.path);
+                terminals.push(terminal);
+            }
+        }
+    }
+    Ok((schedule, terminals))
+}
+
+fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCode, Failure> {
+    let setup = setup(options)?;
+    let mut world = World::new(&setup, Retention::Last(1));
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let counting = Arc::clone(&tally);
+    world.add_sink(move |event| {
+        counting.lock().unwrap_or_else(PoisonError::into_inner).count(event);
+    });
+    let recorder = match &options.record {
+        Some(path) => Some(Recorder::start(path, &setup, &mut world)?),
+        None => None,
+    };
+    world.add_sink(printer(&setup, options, shown_until));
+    let (typed, typing) = channel();
+    let (schedule, _terminals) = attach(&mut world, options, &typed)?;
+    drop(typed);
+
+    let live = options.realtime || peers(options).any(|(_, peer)| is_live(peer));
+    let end = match options.span {
+        Some(span) => Instant::ZERO + span,
+        None if live => Instant::FAR,
+        None => Instant::ZERO + DEFAULT_SPAN,
+    };
+    let begin = std::time::Instant::now();
+    world.act(&Action::PowerOn)?;
+    let outcome = if live {
+        pace::with_the_wall(&mut world, schedule, end, &typing)
+    } else {
+        pace::flat_out(&mut world, schedule, end, options.quiet || shown_until.is_some())
+    };
+    let wall = begin.elapsed();
+    if let Some(recorder) = recorder {
+        recorder.finish(&world)?;
+    }
+    world.flush_sinks();
+    let tally = tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    summary::print(&mut world, &tally, setup.seed, wall);
+    outcome?;
+    let unmodelled = !world.board_mut().unmodelled().is_empty();
+    if options.strict && unmodelled {
+        eprintln!("airbench: --strict: the script uses functions that are not modelled");
+    }
+    let failed = !tally.errors.is_empty() || (options.strict && unmodelled);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,68 @@
+//! The lines at the end of a run.
+
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use airbench_trace::{Event, Kind, Source};
+use airbench_world::World;
+
+use crate::duration;
+
+/// What the events of a run add up to, beyond what the world counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    /// The latest reply of the server.
+    last_reply: Option<Instant>,
+    /// Errors that ended the script, the first few.
+    pub(super) errors: Vec<String>,
+    /// Resets by the watchdog.
+    pub(super) watchdog: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, event: &Event) {
+        match (event.source, event.kind) {
+            (Source::Server, Kind::MessageOut) => self.last_reply = Some(event.time),
+            (Source::Board, Kind::ScriptError) if self.errors.len() < 3 => {
+                self.errors.push(event.text().replace("\r\n", "\n"));
+            }
+            (Source::Board, Kind::Power) if event.bytes == b"reset watchdog" => self.watchdog += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Replies younger than this at the end of a run may still be under way.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+
+/// Prints the summary to standard error, apart from the console's lines.
+pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration) {
+    let span = world.now().since(Instant::ZERO);
+    let speed = span.as_secs_f64() / wall.as_secs_f64().max(1e-9);
+    let stats = world.stats();
+    eprintln!();
+    eprintln!("device time  {}", duration::show(span));
+    eprintln!("wall time    {}  ({speed:.0} times faster)", duration::show(wall));
+    let missing = stats.messages_out.saturating_sub(stats.delivered);
+    let recent = tally.last_reply.is_some_and(|at| world.now().since(at) < UNDER_WAY);
+    let (lost, under_way) = if recent && missing == 1 { (0, 1) } else { (missing, 0) };
+    let under_way = if under_way > 0 { ", 1 under way" } else { "" };
+    eprintln!("echoes       {} received, {lost} lost{under_way}", stats.delivered);
+    eprintln!("packets      {} up, {} down, {} lost", stats.packets_up, stats.packets_down, stats.packets_lost);
+    eprintln!("resets       {}", world.board().resets());
+    eprintln!("seed         {seed}");
+    eprintln!("hash         {}", world.hash());
+    let unmodelled = world.board_mut().unmodelled();
+    if unmodelled.is_empty() {
+        eprintln!("not modelled nothing the script used");
+    }
+    for (name, count) in unmodelled {
+        eprintln!("not modelled {name} ({count} calls)");
+    }
+    for error in &tally.errors {
+        eprintln!("script error {error}");
+    }
+    if tally.watchdog > 0 {
+        eprintln!("watchdog     {} resets", tally.watchdog);
+    }
+}
