@@ -11,9 +11,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod duration;
+pub mod gherkin;
 pub mod peer;
 pub mod project;
 pub mod recording;
+pub mod scenario;
+pub mod steps;

@@ -104,6 +104,11 @@ pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
         .ok_or_else(|| format!("{text} is not in double quotes"))?;
+    escapes(inner)
+}
+
+/// Text with `\n \r \t \0 \" \\ \xNN` in it.
+pub fn escapes(inner: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {

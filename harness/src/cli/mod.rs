@@ -1,6 +1,7 @@
 //! The commands of `airbench`.
 
 mod bench;
+mod cucumber;
 mod init;
 mod options;
 mod pace;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use cucumber::cucumber;
 pub use options::{EMBEDDED, RunOptions, setup};
 
 /// A full-system simulator for LuatOS on Air780E: runs firmware scripts

@@ -75,15 +75,29 @@ pub struct RunOptions {
     pub config: Option<PathBuf>,
 }
 
-/// The setup these options ask for. With a PATH, the project file counts only
-/// if it is named.
-pub fn setup(options: &RunOptions) -> Result<Setup, Failure> {
-    let project = match (&options.path, &options.config) {
-        (Some(_), None) => None,
-        (_, config) => Project::find(config.as_deref())?,
+impl RunOptions {
+    /// The project these options speak of. With a PATH, the project file
+    /// counts only if it is named.
+    pub fn project(&self) -> Result<Project, Failure> {
+        let project = match (&self.path, &self.config) {
+            (Some(_), None) => None,
+            (_, config) => Project::find(config.as_deref())?,
+        };
+        Ok(project.unwrap_or_default())
+    }
+}
+
+/// The setup of a run: options first, then the project, then defaults. The
+/// scripts are loaded from where those say, unless they are given.
+pub fn setup(
+    options: &RunOptions,
+    project: &Project,
+    given: Option<Scripts>,
+) -> Result<Setup, Failure> {
+    let scripts = match given {
+        Some(scripts) => scripts,
+        None => scripts(options, project)?,
     };
-    let project = project.unwrap_or_default();
-    let scripts = scripts(options, &project)?;
     airbench_luatos::check(&scripts)?;
     let profile = options.lte.clone().or_else(|| project.network.profile.clone());
     let profile = Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;

@@ -111,7 +111,7 @@ fn attach(
 }
 
 fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCode, Failure> {
-    let setup = setup(options)?;
+    let setup = setup(options, &options.project()?, None)?;
     let mut world = World::new(&setup, Retention::Last(1));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let counting = Arc::clone(&tally);

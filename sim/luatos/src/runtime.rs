@@ -104,7 +104,7 @@ impl Runtime {
     /// A runtime that has just got power, or was reset.
     pub fn new(config: Config, flash: Flash, boot: Instant, reason: PowerOnReason) -> Self {
         let rng = Rng::new(config.seed, "luatos");
-        let network = Network::new(&config);
+        let network = Network::new(&config, boot);
         let rtc = Rtc::new(&config, &flash, boot);
         let uarts = Uarts::new(config.tunables.uart);
         Self {

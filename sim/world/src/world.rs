@@ -17,14 +17,13 @@ use crate::setup::Setup;
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// The board cannot.
-    #[error("at {at}: {error}")]
-    Board {
-        /// When.
-        at: Instant,
-        /// Why.
-        error: BoardError,
-    },
+    #[error(transparent)]
+    Board(#[from] BoardError),
 }
+
+/// Lua may compute at most so far ahead in one go, so that a script that never
+/// stops is noticed.
+const LOOK_AHEAD: Duration = Duration::from_secs(1);
 
 /// A packet under way.
 struct InFlight {
@@ -146,9 +145,9 @@ impl World {
         self.record(Event::new(self.now, Source::Bench, Kind::Action, text));
         let now = self.now;
         match action {
-            Action::PowerOn => self.board.power_on(now).map_err(|e| self.board_error(e))?,
+            Action::PowerOn => self.board.power_on(now)?,
             Action::PowerOff => self.board.power_off(now),
-            Action::Reset => self.board.press_reset(now).map_err(|e| self.board_error(e))?,
+            Action::Reset => self.board.press_reset(now)?,
             Action::Sim(present) => self.board.modem_mut().set_sim(now, *present),
             Action::Outage(on) => self.link.set_outage(*on),
             Action::LoseContext(back) => {
@@ -169,10 +168,6 @@ impl World {
         }
         self.collect();
         Ok(())
-    }
-
-    fn board_error(&self, error: BoardError) -> WorldError {
-        WorldError::Board { at: self.now, error }
     }
 
     /// When something happens next.
@@ -207,9 +202,10 @@ impl World {
         self.collect();
         let outside = [self.queue.next_time(), self.internet.next_wake()];
         let horizon = outside.into_iter().flatten().min().unwrap_or(Instant::FAR).min(end);
+        let horizon = horizon.min(at + LOOK_AHEAD);
         let polled = self.board.poll(at, horizon);
         self.collect();
-        polled.map_err(|error| self.board_error(error))
+        Ok(polled?)
     }
 
     /// Takes events and packets from the components.

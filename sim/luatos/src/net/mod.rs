@@ -62,8 +62,10 @@ pub struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(config: &Config) -> Self {
-        let seed = Rng::new(config.seed, "device stack").bits();
+    pub(crate) fn new(config: &Config, boot: Instant) -> Self {
+        // Another boot uses other ports and sequence numbers: a server still
+        // holds the connections of the boot before.
+        let seed = Rng::new(config.seed ^ boot.nanos(), "device stack").bits();
         Self {
             stack: Box::new(SmolStack::new(Shape::device(), seed)),
             resolver: Resolver::default(),

@@ -1,0 +1,178 @@
+//! The `cucumber` binary.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use cucumber::gherkin::tagexpr::TagOperation;
+use cucumber::writer::{self, Coloring, Stats as _, Verbosity};
+use cucumber::{World as _, WriterExt as _, cli};
+use futures_util::FutureExt;
+use gherkin::Feature;
+use regex::Regex;
+
+use crate::bench::Capability;
+use crate::config::Project;
+use crate::gherkin::{self as features, Ready, introduce};
+use crate::scenario::{Context, Scenario};
+use crate::steps;
+
+/// Runs Gherkin scenarios against a simulated Air780E.
+///
+/// Features and firmware come from the project's airbench.toml.
+#[derive(Parser)]
+#[command(name = "cucumber", version)]
+struct Options {
+    /// Folder of .feature files, or one such file. Default: the project's,
+    /// else ./features.
+    #[arg(long, short = 'f', value_name = "PATH")]
+    features: Option<PathBuf>,
+    /// Run only scenarios whose name matches this regular expression.
+    #[arg(long, short, value_name = "REGEX")]
+    name: Option<Regex>,
+    /// Run only scenarios whose tags fit, as "@smoke and not @long".
+    #[arg(long, short, value_name = "EXPRESSION", conflicts_with = "name")]
+    tags: Option<TagOperation>,
+    /// Seed for scenarios that do not name one.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Scenarios at the same time. Default: one per core.
+    #[arg(long, short, value_name = "N")]
+    concurrency: Option<usize>,
+    /// Stop at the first failure.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a Cucumber JSON report.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Project file. Default: airbench.toml in this folder.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// List the vocabulary of steps and stop.
+    #[arg(long)]
+    steps: bool,
+}
+
+/// Runs the command line: 0 if all passed, 1 if something failed, 2 if the
+/// command or the features are wrong.
+pub fn cucumber() -> ExitCode {
+    let options = Options::parse();
+    if options.steps {
+        print_steps();
+        return ExitCode::SUCCESS;
+    }
+    match run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("cucumber: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn print_steps() {
+    for phrase in steps::vocabulary() {
+        println!("{:<5} {}", phrase.keyword, phrase.expression);
+        println!("      {}", phrase.about);
+    }
+    println!("\nParameters: {{string}} in \"…\" or '…', {{int}}, {{float}}, {{word}}, {{span}} as 500 ms, 15 s, 1h30m.");
+    let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
+    println!("Tags: @needs.X skips a scenario on benches without X: {}.", names.join(", "));
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A report's file, or nowhere.
+fn report(path: Option<&Path>) -> Result<Box<dyn Write>, String> {
+    match path {
+        None => Ok(Box::new(io::sink())),
+        Some(path) => {
+            let file = File::create(path);
+            let file = file.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            Ok(Box::new(file))
+        }
+    }
+}
+
+/// The features to run, without the scenarios the bench cannot run.
+fn runnable(path: &Path) -> Result<Vec<Feature>, String> {
+    let mut found = features::find(path).map_err(text)?;
+    for feature in &mut found {
+        let whole = feature.clone();
+        let mut errors = Vec::new();
+        let mut keep = |scenario: &gherkin::Scenario| {
+            match features::skip_reason(&whole, scenario, "sim", &Capability::ALL) {
+                Ok(None) => true,
+                Ok(Some(reason)) => {
+                    println!("SKIPPED {}: {reason}", scenario.name);
+                    false
+                }
+                Err(error) => {
+                    errors.push(format!("{}: {}: {error}", whole.name, scenario.name));
+                    false
+                }
+            }
+        };
+        feature.scenarios.retain(&mut keep);
+        for rule in &mut feature.rules {
+            rule.scenarios.retain(&mut keep);
+        }
+        if let Some(error) = errors.pop() {
+            return Err(error);
+        }
+    }
+    Ok(found)
+}
+
+fn run(options: Options) -> Result<bool, String> {
+    let project = Project::find(options.config.as_deref()).map_err(text)?;
+    let project = project.unwrap_or_else(|| Project { root: ".".into(), ..Project::default() });
+    let path = options.features.clone().unwrap_or_else(|| {
+        project.resolve(project.features.path.as_deref().unwrap_or(Path::new("features")))
+    });
+    let found = runnable(&path)?;
+    let context = Arc::new(Context { project, seed: options.seed });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let junit = report(options.junit.as_deref())?;
+    let json = report(options.json.as_deref())?;
+    let writer = writer::Basic::raw(io::stdout(), Coloring::Auto, Verbosity::Default)
+        .summarized()
+        .tee::<Scenario, _>(writer::JUnit::for_tee(junit, 0))
+        .tee::<Scenario, _>(writer::Json::for_tee(json))
+        .normalized();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(text)?;
+    let opts = cli::Opts {
+        re_filter: options.name,
+        tags_filter: options.tags,
+        parser: cli::Empty,
+        runner: cucumber::runner::basic::Cli {
+            concurrency: Some(options.concurrency.unwrap_or(cores).max(1)),
+            fail_fast: options.fail_fast,
+            ..Default::default()
+        },
+        writer: Default::default(),
+        custom: cli::Empty,
+    };
+    let writer = runtime.block_on(
+        Scenario::cucumber::<&str>()
+            .with_parser(Ready)
+            .with_writer(writer)
+            .fail_on_skipped()
+            .before(move |feature, _, scenario, world| {
+                introduce(world, &context, feature, scenario);
+                async {}.boxed_local()
+            })
+            .with_cli(opts)
+            .run(found),
+    );
+    Ok(!writer.execution_has_failed())
+}
