@@ -108,7 +108,7 @@ impl Board {
         self.delivered += self.runtime.delivered;
         let flash = self.runtime.flash.clone();
         self.runtime = Runtime::new(self.config.clone(), flash, now, reason);
-        self.vm = Some(airbench_luatos::vm()?);
+        self.vm = Some(airbench_luatos::vm(self.config.seed ^ now.nanos())?);
         self.modem.power_on(now);
         let text = format!("boot {}", reason.name());
         self.events.push(Event::new(now, Source::Board, Kind::Power, text));

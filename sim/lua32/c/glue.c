@@ -27,15 +27,18 @@ void lua32_set_control(lua_State *L, lua32_ctl *ctl) {
   *(lua32_ctl **)lua_getextraspace(L) = ctl;
 }
 
-/* newlib's generator (the EC618's C library), a 64-bit LCG. */
+/* A 64-bit LCG (newlib's), started from the host's seed: the board has a
+** hardware source here, which no simulation can repeat. */
 int lua32_rand(lua_State *L) {
   lua32_ctl *ctl = lua32_control(L);
   ctl->random = ctl->random * 6364136223846793005ull + 1;
   return (int)(ctl->random >> 32) & 0x7fffffff;
 }
 
+/* The board draws from its hardware: seeding has no effect on it. */
 void lua32_srand(lua_State *L, unsigned int seed) {
-  lua32_control(L)->random = seed;
+  (void)L;
+  (void)seed;
 }
 
 static void collect_if_due(lua_State *L, lua32_ctl *ctl) {

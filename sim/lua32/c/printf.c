@@ -63,7 +63,8 @@ static void integer(sink *s, uint64_t value, int negative, unsigned base, int pr
   if ((flags & ALT) && nonzero && base != 10) {
     strcat(prefix, base == 8 ? "0" : flags & UPPER ? "0X" : "0x");
   }
-  zeros = precision > len && (flags & PRECISE) ? precision - len : 0;
+  /* Left-aligned numbers get no zeros from their precision. */
+  zeros = precision > len && (flags & PRECISE) && !(flags & LEFT) ? precision - len : 0;
   if ((flags & ZERO) && !(flags & (LEFT | PRECISE))) {
     int room = width - (int)strlen(prefix) - len;
     if (room > 0) zeros = room;
@@ -92,7 +93,7 @@ static void exponent(sink *s, double value, int precision, int width, int flags,
 static void fixed(sink *s, double value, int precision, int width, int flags) {
   static const double power[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
   char text[32];
-  int at = sizeof text, negative = value < 0, whole, zeros = 0, len, padding;
+  int at = sizeof text, negative = value < 0, whole, zeros = 0, len;
   if (not_finite(s, value, width, flags)) return;
   if (value > 1e9 || value < -1e9) {
     exponent(s, value, precision, width, flags, 0);
@@ -100,7 +101,8 @@ static void fixed(sink *s, double value, int precision, int width, int flags) {
   }
   if (negative) value = -value;
   if (!(flags & PRECISE)) precision = 6;
-  for (padding = 0; precision > 9 && padding < 20; padding++, precision--) text[--at] = '0';
+  /* The buffer of 32 may fill up with zeros; then nothing else fits. */
+  for (; precision > 9 && at > 0; precision--) text[--at] = '0';
   if (precision > 9) precision = 9;
   whole = (int)value;
   if (precision == 0) {
@@ -132,7 +134,7 @@ static void fixed(sink *s, double value, int precision, int width, int flags) {
     if (zeros > 31 - len) zeros = 31 - len;
     if (zeros < 0) zeros = 0;
   }
-  field(s, sign_of(negative, flags), zeros, text + at, len, width, flags);
+  field(s, at > 0 ? sign_of(negative, flags) : "", zeros, text + at, len, width, flags);
 }
 
 /* The decimal exponent, estimated from the binary one and corrected once by a

@@ -20,6 +20,8 @@ pub struct Config<H: 'static> {
     pub hook: fn(&mut Cx<'_, H>),
     /// Runs before every API function; may suspend.
     pub before_call: fn(&mut Cx<'_, H>),
+    /// Start of `math.random`.
+    pub random_seed: u64,
     /// VM instructions between two hooks.
     pub hook_interval: i32,
     /// What the VM does when it is first resumed; the run ends with it.
@@ -97,7 +99,7 @@ impl<H: 'static> Vm<H> {
                 gc_outer: 1,
                 used: 0,
                 limit: config.heap_limit,
-                random: 1,
+                random: config.random_seed,
             }),
             arena: UnsafeCell::new(None),
             state: Cell::new(null_mut()),

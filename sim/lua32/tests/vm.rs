@@ -68,7 +68,7 @@ fn hook(cx: &mut Cx<'_, Host>) {
 }
 
 fn vm() -> Vm<Host> {
-    Vm::new(Config { heap_limit: 262_136, hook, before_call: |_| {}, hook_interval: 1000, main }).unwrap()
+    Vm::new(Config { heap_limit: 262_136, hook, before_call: |_| {}, random_seed: 1, hook_interval: 1000, main }).unwrap()
 }
 
 fn run(code: &str) -> Vec<String> {
@@ -183,7 +183,7 @@ fn the_kinds_are_named_as_lua_names_them() {
     }
     let mut host = Host::default();
     let mut vm =
-        Vm::new(Config { heap_limit: 262_136, hook, before_call: |_| {}, hook_interval: 1000, main: with_names }).unwrap();
+        Vm::new(Config { heap_limit: 262_136, hook, before_call: |_| {}, random_seed: 1, hook_interval: 1000, main: with_names }).unwrap();
     assert_eq!(vm.resume(&mut host), Step::Finished);
     assert_eq!(host.lines, ["done"]);
 }

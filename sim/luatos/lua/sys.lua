@@ -183,7 +183,8 @@ function sys.unsubscribe(id, callback)
         return
     end
     local set = topics[id]
-    set[callback] = nil
+    if set then set[callback] = nil end
+    -- An unknown topic raises here, as on the board.
     for _ in pairs(set) do return end
     topics[id] = nil
 end

@@ -5,7 +5,7 @@ use std::time::Duration;
 use airbench_lua32::{Config as VmConfig, Kind, Vm, VmError};
 use airbench_trace::{Kind as EventKind, Source};
 
-use crate::args::Call;
+use crate::args::{Call, Results};
 use crate::config::{PowerOnReason, Scripts};
 use crate::libs::{self, base, rtos};
 use crate::runtime::{Exit, Level, Runtime, Wait, before_call, hook, leave, suspend};
@@ -30,11 +30,19 @@ const LIBRARIES_AFTER_MS: u64 = 8;
 /// How long the firmware stays dead after the VM ended.
 const EXIT_SECONDS: u64 = 15;
 
-/// A VM that will boot and run the scripts of its runtime.
-pub fn vm() -> Result<Vm<Runtime>, VmError> {
+/// A VM that will boot and run the scripts of its runtime; `seed` starts
+/// `math.random`.
+pub fn vm(seed: u64) -> Result<Vm<Runtime>, VmError> {
     // The libraries are in ROM on the board; here they take heap. `boot` sets
     // the real limit above what they need.
-    Vm::new(VmConfig { heap_limit: HEAP * 4, hook, before_call, hook_interval: HOOK_INTERVAL, main })
+    Vm::new(VmConfig {
+        heap_limit: HEAP * 4,
+        hook,
+        before_call,
+        random_seed: seed,
+        hook_interval: HOOK_INTERVAL,
+        main,
+    })
 }
 
 fn main(cx: &mut Call<'_>) {
@@ -85,15 +93,22 @@ fn boot(cx: &mut Call<'_>) {
 
 /// Runs `main.lua` and reports how it ended.
 fn run(cx: &mut Call<'_>) {
-    let loaded = base::load_main(cx);
-    let missing = loaded.is_err() && cx.to_bytes(-1) == Some(b"module 'main' not found");
-    let result = loaded.and_then(|()| cx.call(2, 0));
+    // Inside a C function, as on the board: tracebacks end with `[C]: in ?`.
+    cx.push_function(run_main);
+    let result = cx.call(0, 0);
+    let missing = result.is_err() && cx.to_bytes(-1) == Some(b"module 'main' not found");
     if missing {
         report_missing(cx);
     }
     if result.is_err() {
         report(cx);
     }
+}
+
+fn run_main(cx: &mut Call<'_>) -> Results {
+    base::load_main(cx)?;
+    cx.call(2, 0)?;
+    Ok(0)
 }
 
 /// The last words of a VM that died of an error.
@@ -167,6 +182,7 @@ pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
         heap_limit: 8 << 20,
         hook: |_| {},
         before_call: |_| {},
+        random_seed: 0,
         hook_interval: i32::MAX,
         main: compile,
     });

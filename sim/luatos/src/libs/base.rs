@@ -30,12 +30,13 @@ pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
         ("unload", unload),
         ("dofile", dofile),
         ("loadfile", loadfile),
+        ("module", |cx| not_modelled(cx, "module")),
     ] {
         cx.push_function(function);
         cx.set_global(name);
     }
     cx.push_table(0, 1);
-    cx.push_function(package_seeall);
+    cx.push_function(|cx| not_modelled(cx, "package.seeall"));
     cx.set_field(-2, "seeall");
     cx.set_global("package");
     cx.push_table(0, 8);
@@ -43,9 +44,9 @@ pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-fn package_seeall(cx: &mut Call<'_>) -> Results {
-    super::report_not_modelled(cx.host(), "package.seeall");
-    Err(Raise::Message("not modelled: package.seeall".into()))
+fn not_modelled(cx: &mut Call<'_>, name: &str) -> Results {
+    super::report_not_modelled(cx.host(), name);
+    Err(Raise::Message(format!("not modelled: {name}")))
 }
 
 /// `print`: pieces joined with TAB through a 512-byte buffer. A piece that

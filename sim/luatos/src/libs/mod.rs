@@ -4,6 +4,7 @@
 //! that ([`crate::exports`]) becomes a function that says so and raises.
 
 pub(crate) mod base;
+mod bits;
 pub(crate) mod errdump;
 pub(crate) mod gpio;
 pub(crate) mod json;
@@ -85,7 +86,7 @@ const STOCK: &[(&str, &[&str])] = &[
 fn extensions(name: &str) -> &'static [(&'static str, Func<Runtime>)] {
     match name {
         "string" => string::EXTENSIONS,
-        "bit32" | "math" | "table" => &[],
+        "bit32" => bits::EXTENSIONS,
         _ => &[],
     }
 }
@@ -129,6 +130,11 @@ fn open_stock(cx: &mut Call<'_>, name: &str, dropped: &[&str]) -> Result<(), Rai
         } else {
             cx.pop(1);
         }
+    }
+    if name == "utf8" {
+        // The firmware cuts the pattern at the NUL in it.
+        cx.push_bytes(b"[");
+        cx.set_field(-2, "charpattern");
     }
     number_names(cx);
     cx.make_rotable();

@@ -46,7 +46,10 @@ fn time(cx: &mut Call<'_>) -> Results {
         let got = cx.type_name(1);
         return Err(Raise::Argument(1, format!("table expected, got {got}")));
     }
-    let year = field(cx, "year", None)?;
+    let second = field(cx, "sec", Some(0))?;
+    let minute = field(cx, "min", Some(0))?;
+    let hour = field(cx, "hour", Some(12))?;
+    let day = field(cx, "day", None)?;
     cx.get_field(1, "mon");
     let short = cx.to_integer(-1);
     cx.pop(1);
@@ -54,10 +57,7 @@ fn time(cx: &mut Call<'_>) -> Results {
         Some(month) => month.into(),
         None => field(cx, "month", None)?,
     };
-    let day = field(cx, "day", None)?;
-    let hour = field(cx, "hour", Some(12))?;
-    let minute = field(cx, "min", Some(0))?;
-    let second = field(cx, "sec", Some(0))?;
+    let year = field(cx, "year", None)?;
     let unix = to_unix(year, month, day, hour, minute, second);
     let normal = from_unix(unix);
     for (name, value) in fields(&normal) {
@@ -178,7 +178,7 @@ fn clock(cx: &mut Call<'_>) -> Results {
 }
 
 fn difftime(cx: &mut Call<'_>) -> Results {
-    let (a, b) = (cx.check_integer(1)?, cx.opt_integer(2, 0)?);
+    let (a, b) = (cx.check_integer(1)?, cx.check_integer(2)?);
     cx.push_number(a.wrapping_sub(b) as f32);
     Ok(1)
 }

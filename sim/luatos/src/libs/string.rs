@@ -130,8 +130,8 @@ fn url_encode(cx: &mut Call<'_>) -> Results {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
         match byte {
-            b' ' if space => out.push(b'+'),
             c if c.is_ascii_alphanumeric() || kept.contains(&c) => out.push(c),
+            b' ' if space => out.push(b'+'),
             c => out.extend_from_slice(format!("%{c:02X}").as_bytes()),
         }
     }
@@ -160,20 +160,22 @@ fn to_base64(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// An empty string on failure.
+/// An empty string on failure; line ends do not count.
 fn from_base64(cx: &mut Call<'_>) -> Results {
-    let bytes = BASE64.decode(&cx.check_bytes(1)?).unwrap_or_default();
+    let mut text = cx.check_bytes(1)?;
+    text.retain(|c| !matches!(c, b'\r' | b'\n'));
+    let bytes = BASE64.decode(&text).unwrap_or_default();
     cx.push_bytes(&bytes);
     Ok(1)
 }
 
 fn to_base32(cx: &mut Call<'_>) -> Results {
-    let text = data_encoding::BASE32.encode(&cx.check_bytes(1)?);
+    let text = BASE32_NOPAD.encode(&cx.check_bytes(1)?);
     cx.push_bytes(text.as_bytes());
     Ok(1)
 }
 
-/// Padding is optional; illegal input gives an empty string.
+/// Padding is optional on the way in; illegal input gives an empty string.
 fn from_base32(cx: &mut Call<'_>) -> Results {
     let mut text = cx.check_bytes(1)?;
     while text.last() == Some(&b'=') {
