@@ -52,10 +52,10 @@ fn printer(setup: &Setup, options: &RunOptions, shown_until: Option<Instant>) ->
     let mut first = true;
     let mut told = false;
     move |event| {
-        let line = console.line(event);
         if quiet {
             return;
         }
+        let line = console.line(event);
         if shown_until.is_some_and(|until| event.time > until) {
             if !told {
                 told = true;

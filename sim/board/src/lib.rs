@@ -127,13 +127,13 @@ impl Board {
     }
 
     /// When [`Board::poll`] has something to do.
-    pub fn next_wake(&mut self) -> Option<Instant> {
+    pub fn next_wake(&self) -> Option<Instant> {
         self.vm.as_ref()?;
         [self.runtime.vm_wake(), self.hardware_wake()].into_iter().flatten().min()
     }
 
     /// The next thing that happens on the board besides Lua.
-    fn hardware_wake(&mut self) -> Option<Instant> {
+    fn hardware_wake(&self) -> Option<Instant> {
         [self.runtime.driver_wake(), self.modem.next_wake()].into_iter().flatten().min()
     }
 
@@ -192,12 +192,13 @@ impl Board {
     }
 
     fn drain_runtime(&mut self) {
-        self.events.extend(self.runtime.take_events());
+        self.runtime.take_events(&mut self.events);
     }
 
-    /// Events since the last call, in order of time.
-    pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
-        self.events.drain(..)
+    /// Moves the events since the last call, in order of time, to the end of
+    /// `into`.
+    pub fn take_events(&mut self, into: &mut Vec<Event>) {
+        into.append(&mut self.events);
     }
 
     /// A packet on its way out, and when it left.

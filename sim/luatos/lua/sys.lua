@@ -75,8 +75,7 @@ function sys.wait(ms)
     end
 end
 
-local function wait_for(id, ms)
-    local co = sys.check_task()
+local function wait_for(co, id, ms)
     sys.subscribe(id, co)
     local message = ms and {sys.wait(ms)} or {coroutine.yield()}
     sys.unsubscribe(id, co)
@@ -84,18 +83,18 @@ local function wait_for(id, ms)
 end
 
 function sys.waitUntil(id, ms)
-    local message = wait_for(id, ms)
+    local message = wait_for(sys.check_task(), id, ms)
     return message[1] ~= nil, spread(message, 2)
 end
 
 function sys.waitUntilExt(id, ms)
-    local message = wait_for(id, ms)
+    local message = wait_for(sys.check_task(), id, ms)
     if message[1] ~= nil then return spread(message, 1) end
     return false
 end
 
 function sys.waitUntilMsg(id)
-    return spread(wait_for(id), 2)
+    return spread(wait_for(sys.check_task(), id), 2)
 end
 
 function sys.taskInit(fn, ...)

@@ -34,5 +34,6 @@ pub use boot::{ScriptError, check, vm};
 pub use config::{Config, Identity, PowerOnReason, Scripts, Tunables};
 pub use flash::Flash;
 pub use libs::modelled;
+pub use net::tls_client;
 pub use rtc::{format_date_ms, to_unix as unix_time};
 pub use runtime::{Exit, Runtime, Wait};

@@ -219,9 +219,9 @@ impl Runtime {
         }
     }
 
-    /// Events since the last call.
-    pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
-        self.events.drain(..)
+    /// Moves the events since the last call to the end of `into`.
+    pub fn take_events(&mut self, into: &mut Vec<Event>) {
+        into.append(&mut self.events);
     }
 
     /// Something waits to be handled by `rtos.receive`.
@@ -241,11 +241,11 @@ impl Runtime {
     }
 
     /// When the drivers have something to do by themselves.
-    pub fn driver_wake(&mut self) -> Option<Instant> {
+    pub fn driver_wake(&self) -> Option<Instant> {
         let wakes = [
             self.timers.next_wake(),
             self.uarts.next_wake(),
-            self.network.next_wake(self.now),
+            self.network.next_wake(),
             self.watchdog.deadline(),
             self.errdump.next_wake(),
             self.websocket_wake(),
@@ -260,9 +260,16 @@ impl Runtime {
         while let Some(key) = self.timers.poll(now) {
             self.bus.push_back(Message::Timer(key));
         }
-        self.drive_uarts(now);
-        self.drive_network(now);
-        self.drive_websockets(now);
+        let due = |wake: Option<Instant>| wake.is_some_and(|at| at <= now);
+        if due(self.uarts.next_wake()) {
+            self.drive_uarts(now);
+        }
+        if due(self.network.next_wake()) {
+            self.drive_network(now);
+        }
+        if due(self.websocket_wake()) {
+            self.drive_websockets(now);
+        }
         self.drive_errdump(now);
     }
 

@@ -249,6 +249,9 @@ impl Port {
         if !self.pending.is_empty() {
             return Some(Instant::ZERO);
         }
+        if self.outgoing.is_empty() && self.incoming.is_empty() && self.unnotified.is_none() {
+            return None;
+        }
         let sent = self.outgoing.front().map(|(end, _)| *end);
         // The next byte count worth a look: the end of the burst, or the byte
         // that makes the cache exceed its size.

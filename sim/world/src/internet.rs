@@ -1,6 +1,6 @@
 //! The hosts behind the carrier.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use airbench_clock::{Instant, Rng};
@@ -49,7 +49,7 @@ pub(crate) struct Internet {
     guest: Guest,
     names: BTreeMap<String, Ipv4Addr>,
     serving: bool,
-    packets: Vec<Vec<u8>>,
+    packets: VecDeque<Vec<u8>>,
     events: Vec<Event>,
 }
 
@@ -79,7 +79,7 @@ impl Internet {
             guest: Guest::new(setup.epoch),
             names: names.collect(),
             serving: true,
-            packets: Vec::new(),
+            packets: VecDeque::new(),
             events: Vec::new(),
         }
     }
@@ -130,7 +130,7 @@ impl Internet {
         let host = &mut self.hosts[index];
         host.stack.poll(now);
         while let Some(packet) = host.stack.transmit() {
-            self.packets.push(packet);
+            self.packets.push_back(packet);
         }
         host.wake = host.stack.next_wake(now);
     }
@@ -159,14 +159,14 @@ impl Internet {
         }
     }
 
-    /// Packets on their way to the carrier.
-    pub(crate) fn take_packets(&mut self) -> std::vec::Drain<'_, Vec<u8>> {
-        self.packets.drain(..)
+    /// A packet on its way to the carrier.
+    pub(crate) fn transmit(&mut self) -> Option<Vec<u8>> {
+        self.packets.pop_front()
     }
 
-    /// What the servers saw.
-    pub(crate) fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
-        self.events.drain(..)
+    /// Moves what the servers saw to the end of `into`.
+    pub(crate) fn take_events(&mut self, into: &mut Vec<Event>) {
+        into.append(&mut self.events);
     }
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {

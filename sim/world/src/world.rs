@@ -63,6 +63,8 @@ pub struct World {
     sinks: Vec<Sink>,
     /// Keep packet bytes in events (for recordings and captures).
     keep_packets: bool,
+    /// Events on their way into the log; kept to reuse its memory.
+    scratch: Vec<Event>,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             stats: Stats::default(),
             sinks: Vec::new(),
             keep_packets: false,
+            scratch: Vec::new(),
         }
     }
 
@@ -171,7 +174,7 @@ impl World {
     }
 
     /// When something happens next.
-    pub fn next_wake(&mut self) -> Option<Instant> {
+    pub fn next_wake(&self) -> Option<Instant> {
         let wakes = [self.queue.next_time(), self.board.next_wake(), self.internet.next_wake()];
         wakes.into_iter().flatten().min().map(|at| at.max(self.now))
     }
@@ -210,8 +213,9 @@ impl World {
 
     /// Takes events and packets from the components.
     fn collect(&mut self) {
-        let events: Vec<Event> = self.internet.take_events().collect();
-        for event in events {
+        let mut events = std::mem::take(&mut self.scratch);
+        self.internet.take_events(&mut events);
+        for event in events.drain(..) {
             match event.kind {
                 Kind::MessageIn => self.stats.messages_in += 1,
                 Kind::MessageOut => self.stats.messages_out += 1,
@@ -219,14 +223,13 @@ impl World {
             }
             self.record(event);
         }
-        let down: Vec<Vec<u8>> = self.internet.take_packets().collect();
-        for packet in down {
+        while let Some(packet) = self.internet.transmit() {
             self.send(self.now, Direction::Down, packet);
         }
         // Lua may have run ahead: its events and packets are merged by time.
-        let events: Vec<Event> = self.board.take_events().collect();
+        self.board.take_events(&mut events);
         let mut packet = self.board.transmit();
-        for event in events {
+        for event in events.drain(..) {
             while let Some((at, bytes)) = packet.take_if(|(at, _)| *at < event.time) {
                 self.send(at, Direction::Up, bytes);
                 packet = self.board.transmit();
@@ -237,6 +240,7 @@ impl World {
             self.send(at, Direction::Up, bytes);
             packet = self.board.transmit();
         }
+        self.scratch = events;
     }
 
     /// Puts a packet on the link.

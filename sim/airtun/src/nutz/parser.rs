@@ -4,9 +4,9 @@ use super::{Map, Value, number};
 
 /// The text is not a message; the real server only logs this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not JSON, not even Nutz's, at character {at}")]
+#[error("not JSON, not even Nutz's, at byte {at}")]
 pub struct Syntax {
-    /// Index of the character that could not be understood.
+    /// Offset of the character that could not be understood.
     pub at: usize,
 }
 
@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Result<Option<Map>, Syntax> {
 }
 
 fn top(text: &str, depth: usize) -> Result<Option<Map>, Syntax> {
-    let mut reader = Reader { chars: text.chars().collect(), at: 0 };
+    let mut reader = Reader { text, at: 0 };
     reader.skip_blank()?;
     match reader.peek() {
         Some('v' | '(') => {
@@ -48,8 +48,9 @@ fn top(text: &str, depth: usize) -> Result<Option<Map>, Syntax> {
     }
 }
 
-struct Reader {
-    chars: Vec<char>,
+struct Reader<'a> {
+    text: &'a str,
+    /// Byte offset of the next character.
     at: usize,
 }
 
@@ -58,18 +59,19 @@ fn is_structural(c: char) -> bool {
     matches!(c, '{' | '}' | '[' | ']' | ':' | ',' | '/' | ' ' | '\t' | '\n' | '\r')
 }
 
-impl Reader {
+impl Reader<'_> {
     fn error(&self) -> Syntax {
         Syntax { at: self.at }
     }
 
     fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
+        let byte = *self.text.as_bytes().get(self.at)?;
+        if byte < 0x80 { Some(char::from(byte)) } else { self.text[self.at..].chars().next() }
     }
 
     fn next(&mut self) -> Result<char, Syntax> {
         let c = self.peek().ok_or(self.error())?;
-        self.at += 1;
+        self.at += c.len_utf8();
         Ok(c)
     }
 
@@ -88,9 +90,8 @@ impl Reader {
         self.at += 1;
         match self.next()? {
             '/' => {
-                while self.peek().is_some_and(|c| c != '\n') {
-                    self.at += 1;
-                }
+                let rest = &self.text[self.at..];
+                self.at += rest.find('\n').unwrap_or(rest.len());
                 Ok(())
             }
             '*' => {
@@ -201,18 +202,25 @@ impl Reader {
     /// An unquoted run. A `/` inside must begin a comment; the caller's next
     /// `skip_blank` finds out.
     fn token(&mut self) -> Result<String, Syntax> {
-        let start = self.at;
-        while self.peek().is_some_and(|c| !is_structural(c)) {
-            self.at += 1;
-        }
-        if self.at == start {
+        let rest = &self.text[self.at..];
+        let len = rest.find(is_structural).unwrap_or(rest.len());
+        if len == 0 {
             return Err(self.error());
         }
-        Ok(self.chars[start..self.at].iter().collect())
+        self.at += len;
+        Ok(rest[..len].to_owned())
     }
 
     /// After the opening quote.
     fn string(&mut self, quote: char) -> Result<String, Syntax> {
+        // Most strings have no escapes and are taken as they are.
+        let rest = &self.text[self.at..];
+        if let Some(len) = rest.find([quote, '\\'])
+            && !rest[len..].starts_with('\\')
+        {
+            self.at += len + 1;
+            return Ok(rest[..len].to_owned());
+        }
         let mut units: Vec<u16> = Vec::new();
         loop {
             let c = self.next()?;

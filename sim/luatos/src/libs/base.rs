@@ -1,5 +1,6 @@
 //! Lua's globals as LuatOS changes them: `print`, `require`, the loaders.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use airbench_lua32::{Kind, Raise};
@@ -14,6 +15,8 @@ const PATH: usize = 32;
 
 /// Registry slot of the cache of `require`.
 const LOADED: &str = "_LOADED";
+/// Registry slot of Lua's own `tostring`.
+const TOSTRING: &str = "tostring";
 
 /// Modules built into the firmware.
 const INLINE: &[(&str, &str)] = &[
@@ -24,6 +27,8 @@ const INLINE: &[(&str, &str)] = &[
 /// Opens the base library and replaces what differs.
 pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
     cx.open_base()?;
+    cx.get_global("tostring");
+    cx.set_registry(TOSTRING);
     for (name, function) in [
         ("print", print as fn(&mut Call<'_>) -> Results),
         ("require", require),
@@ -53,28 +58,56 @@ fn not_modelled(cx: &mut Call<'_>, name: &str) -> Results {
 /// does not fit sends the buffer off as its own record, then follows alone.
 fn print(cx: &mut Call<'_>) -> Results {
     let count = cx.top();
-    let mut line: Vec<u8> = Vec::new();
+    let mut line: Vec<u8> = Vec::with_capacity(128);
+    // The global `tostring` decides, whatever it is by now.
+    cx.get_global("tostring");
+    let tostring = cx.top();
+    cx.get_registry(TOSTRING);
+    let stock = cx.raw_equal(tostring, -1);
+    cx.pop(1);
     for index in 1..=count {
-        cx.get_global("tostring");
-        cx.push_value(index);
-        cx.call(1, 1)?;
-        let Some(piece) = cx.to_bytes(-1).map(<[u8]>::to_vec) else {
-            return Err(Raise::Message("'tostring' must return a string to 'print'".into()));
-        };
-        cx.pop(1);
+        let piece = piece(cx, index, tostring, stock)?;
         if index > 1 {
             line.push(b'\t');
         }
         if line.len() + piece.len() >= LINE {
             emit(cx.host(), &mut line);
-            let mut piece = piece;
-            emit(cx.host(), &mut piece);
+            emit(cx.host(), &mut piece.into_owned());
         } else {
             line.extend_from_slice(&piece);
         }
     }
     emit(cx.host(), &mut line);
     Ok(0)
+}
+
+/// The text of argument `index`. With Lua's own `tostring` at `tostring`, the
+/// plain types need no call.
+fn piece(
+    cx: &mut Call<'_>,
+    index: i32,
+    tostring: i32,
+    stock: bool,
+) -> Result<Cow<'static, [u8]>, Raise> {
+    match cx.kind(index) {
+        Kind::Nil if stock => return Ok(Cow::Borrowed(b"nil")),
+        Kind::Boolean if stock => {
+            let text: &[u8] = if cx.to_boolean(index) { b"true" } else { b"false" };
+            return Ok(Cow::Borrowed(text));
+        }
+        Kind::String if stock => {
+            return Ok(Cow::Owned(cx.to_bytes(index).unwrap_or_default().to_vec()));
+        }
+        _ => {}
+    }
+    cx.push_value(tostring);
+    cx.push_value(index);
+    cx.call(1, 1)?;
+    let Some(text) = cx.to_bytes(-1).map(<[u8]>::to_vec) else {
+        return Err(Raise::Message("'tostring' must return a string to 'print'".into()));
+    };
+    cx.pop(1);
+    Ok(Cow::Owned(text))
 }
 
 fn emit(rt: &mut Runtime, line: &mut Vec<u8>) {

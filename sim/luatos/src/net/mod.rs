@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::runtime::Runtime;
 pub(crate) use socket::SocketEvent;
 use socket::{Socket, State};
+pub use tls::client as tls_client;
 
 /// Control blocks of the adapter.
 const SOCKETS: usize = 8;
@@ -59,6 +60,8 @@ pub struct Network {
     tls_compute: Duration,
     packets: VecDeque<(Instant, Vec<u8>)>,
     events: VecDeque<(Owner, SocketEvent)>,
+    /// When something is due here; kept up to date by `flush`.
+    wake: Option<Instant>,
 }
 
 impl Network {
@@ -76,6 +79,7 @@ impl Network {
             tls_compute: config.tunables.tls_compute,
             packets: VecDeque::new(),
             events: VecDeque::new(),
+            wake: None,
         }
     }
 
@@ -179,9 +183,10 @@ impl Network {
                 socket.state = State::Choose;
             }
         }
-        let ids: Vec<SocketId> = self.sockets.keys().copied().collect();
-        for id in ids {
+        let mut next = self.sockets.keys().next().copied();
+        while let Some(id) = next {
             self.step(now, id);
+            next = self.sockets.range(SocketId(id.0 + 1)..).next().map(|(id, _)| *id);
         }
         self.flush(now);
     }
@@ -212,12 +217,13 @@ impl Network {
         while let Some(packet) = self.stack.transmit() {
             self.packets.push_back((now, packet));
         }
-    }
-
-    pub(crate) fn next_wake(&mut self, now: Instant) -> Option<Instant> {
         let sockets = self.sockets.values().filter_map(Socket::next_wake);
         let own = [self.stack.next_wake(now), self.resolver.next_wake()];
-        own.into_iter().flatten().chain(sockets).min()
+        self.wake = own.into_iter().flatten().chain(sockets).min();
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        self.wake
     }
 }
 

@@ -50,8 +50,9 @@ impl ServerCertVerifier for AcceptAny {
     }
 }
 
-/// The set-up every connection of a device shares.
-pub(super) fn client() -> Arc<ClientConfig> {
+/// The TLS set-up every connection of a device shares: TLS 1.2, any
+/// certificate, no resumption.
+pub fn client() -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS12])
