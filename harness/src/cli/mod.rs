@@ -75,8 +75,13 @@ pub enum Failure {
     #[error(transparent)]
     Load(#[from] crate::project::LoadError),
     /// The firmware does not compile.
-    #[error("syntax error: {0}")]
-    Script(#[from] airbench_luatos::ScriptError),
+    #[error("syntax error in {path}: {error}")]
+    Script {
+        /// The firmware.
+        path: String,
+        /// Lua's message.
+        error: airbench_luatos::ScriptError,
+    },
     /// The project file is wrong.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -98,7 +98,11 @@ pub fn setup(
         Some(scripts) => scripts,
         None => scripts(options, project)?,
     };
-    airbench_luatos::check(&scripts)?;
+    airbench_luatos::check(&scripts).map_err(|error| {
+        let path = options.path.as_ref().or(project.firmware.path.as_ref());
+        let path = path.map_or_else(|| "the script".to_owned(), |path| path.display().to_string());
+        Failure::Script { path, error }
+    })?;
     let profile = options.lte.clone().or_else(|| project.network.profile.clone());
     let profile = Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
     let mut setup = Setup::new(scripts, profile);
