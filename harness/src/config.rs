@@ -89,12 +89,20 @@ pub enum ConfigError {
 impl Project {
     /// Reads a project file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
-        let mut project: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error })?;
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        let mut project: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            error,
+        })?;
         let parent = path.parent().unwrap_or(Path::new(""));
-        project.root = if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() };
+        project.root = if parent.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            parent.to_owned()
+        };
         Ok(project)
     }
 
@@ -146,11 +154,16 @@ pub const FEATURE: &str = r#"Feature: My firmware
 
 /// Reads `2024-09-03T12:12:00` (a `Z` and fractions are allowed) as UTC seconds.
 pub fn parse_start_time(text: &str) -> Result<i64, String> {
-    let complaint = || format!("{text:?} is no date and time; write for example 2024-09-03T12:12:00 (UTC)");
+    let complaint =
+        || format!("{text:?} is no date and time; write for example 2024-09-03T12:12:00 (UTC)");
     let plain = text.trim().trim_end_matches('Z');
     let (date, time) = plain.split_once(['T', ' ']).ok_or_else(complaint)?;
     let numbers = |part: &str, separator: char| -> Option<Vec<i64>> {
-        part.split('.').next()?.split(separator).map(|n| n.parse().ok()).collect()
+        part.split('.')
+            .next()?
+            .split(separator)
+            .map(|n| n.parse().ok())
+            .collect()
     };
     match (numbers(date, '-').as_deref(), numbers(time, ':').as_deref()) {
         (Some(&[year, month, day]), Some(&[hour, minute, second]))
@@ -161,7 +174,9 @@ pub fn parse_start_time(text: &str) -> Result<i64, String> {
                 && (0..60).contains(&minute)
                 && (0..60).contains(&second) =>
         {
-            Ok(airbench_luatos::unix_time(year, month, day, hour, minute, second))
+            Ok(airbench_luatos::unix_time(
+                year, month, day, hour, minute, second,
+            ))
         }
         _ => Err(complaint()),
     }
@@ -179,7 +194,10 @@ mod tests {
 
     #[test]
     fn start_times_are_checked() {
-        assert_eq!(parse_start_time("2024-09-03T12:12:00Z"), Ok(airbench_world::DEFAULT_EPOCH));
+        assert_eq!(
+            parse_start_time("2024-09-03T12:12:00Z"),
+            Ok(airbench_world::DEFAULT_EPOCH)
+        );
         assert!(parse_start_time("2024-13-03T12:12:00").is_err());
         assert!(parse_start_time("yesterday").is_err());
     }

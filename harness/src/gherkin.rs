@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use airbench_trace::Hash;
-use cucumber::event::{Cucumber, Feature as FeatureEvent, Scenario as ScenarioEvent, Step as StepEvent};
+use cucumber::event::{
+    Cucumber, Feature as FeatureEvent, Scenario as ScenarioEvent, Step as StepEvent,
+};
 use cucumber::feature::Ext as _;
 use cucumber::{Event, World as _, cli, parser};
 use futures_util::{FutureExt, stream};
@@ -50,14 +52,21 @@ pub fn find(path: &Path) -> Result<Vec<Feature>, FeatureError> {
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), FeatureError> {
-    let failed = |error| FeatureError::Read { path: path.to_owned(), error };
+    let failed = |error| FeatureError::Read {
+        path: path.to_owned(),
+        error,
+    };
     if !std::fs::metadata(path).map_err(failed)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());
     }
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?.path();
-        if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "feature") {
+        if entry.is_dir()
+            || entry
+                .extension()
+                .is_some_and(|extension| extension == "feature")
+        {
             collect(&entry, files)?;
         }
     }
@@ -65,10 +74,15 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), FeatureError> {
 }
 
 fn read(file: &Path) -> Result<Feature, FeatureError> {
-    let failed = |error: String| FeatureError::Syntax { path: file.to_owned(), error };
+    let failed = |error: String| FeatureError::Syntax {
+        path: file.to_owned(),
+        error,
+    };
     let feature = Feature::parse_path(file, GherkinEnv::default())
         .map_err(|error| failed(error.to_string()))?;
-    feature.expand_examples().map_err(|error| failed(error.to_string()))
+    feature
+        .expand_examples()
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// What a scenario needs of its bench, from its own and its feature's tags.
@@ -106,9 +120,17 @@ impl cucumber::Parser<Vec<Feature>> for Ready {
 }
 
 /// Tells a scenario what it belongs to; for cucumber's `before` hook.
-pub fn introduce(world: &mut Scenario, context: &Arc<Context>, feature: &Feature, scenario: &gherkin::Scenario) {
+pub fn introduce(
+    world: &mut Scenario,
+    context: &Arc<Context>,
+    feature: &Feature,
+    scenario: &gherkin::Scenario,
+) {
     world.context = Arc::clone(context);
-    world.place = Place { file: feature.path.clone(), name: scenario.name.clone() };
+    world.place = Place {
+        file: feature.path.clone(),
+        name: scenario.name.clone(),
+    };
 }
 
 /// What one scenario came to.
@@ -129,7 +151,9 @@ struct Listener {
 impl Listener {
     fn step(&mut self, text: String, event: StepEvent<Scenario>) {
         let failure = match event {
-            StepEvent::Skipped => format!("{text}\n\nno such step; `cucumber --steps` lists the vocabulary"),
+            StepEvent::Skipped => {
+                format!("{text}\n\nno such step; `cucumber --steps` lists the vocabulary")
+            }
             StepEvent::Failed(_, _, _, error) => format!("{text}\n\n{error}"),
             _ => return,
         };
@@ -152,7 +176,9 @@ impl cucumber::Writer<Scenario> for Listener {
                 return;
             }
         };
-        let Cucumber::Feature(_, FeatureEvent::Scenario(_, scenario)) = event else { return };
+        let Cucumber::Feature(_, FeatureEvent::Scenario(_, scenario)) = event else {
+            return;
+        };
         match scenario.event {
             ScenarioEvent::Background(step, event) | ScenarioEvent::Step(step, event) => {
                 self.step(format!("{}{}", step.keyword, step.value), event);
@@ -172,7 +198,9 @@ pub fn run_one(context: &Arc<Context>, feature: &Feature, scenario: &gherkin::Sc
     let hash: Arc<Mutex<Option<Hash>>> = Arc::default();
     let (seen, context) = (Arc::clone(&hash), Arc::clone(context));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let Ok(runtime) = runtime else { return Verdict::Failed("no tokio runtime".to_owned()) };
+    let Ok(runtime) = runtime else {
+        return Verdict::Failed("no tokio runtime".to_owned());
+    };
     let listener = runtime.block_on(
         Scenario::cucumber::<&str>()
             .with_parser(Ready)
@@ -202,5 +230,8 @@ pub fn run_one(context: &Arc<Context>, feature: &Feature, scenario: &gherkin::Sc
 
 /// The scenarios of a feature, those of its rules included.
 pub fn scenarios(feature: &Feature) -> impl Iterator<Item = &gherkin::Scenario> {
-    feature.scenarios.iter().chain(feature.rules.iter().flat_map(|rule| &rule.scenarios))
+    feature
+        .scenarios
+        .iter()
+        .chain(feature.rules.iter().flat_map(|rule| &rule.scenarios))
 }

@@ -69,8 +69,10 @@ pub type Timed = Vec<(Duration, Vec<u8>)>;
 
 /// Reads a UART script.
 pub fn read_script(path: &Path) -> Result<Timed, PeerError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| PeerError::Read { path: path.to_owned(), error })?;
+    let text = std::fs::read_to_string(path).map_err(|error| PeerError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
     let mut timed = Timed::new();
     let mut last = Duration::ZERO;
     for (number, line) in text.lines().enumerate() {
@@ -78,9 +80,17 @@ pub fn read_script(path: &Path) -> Result<Timed, PeerError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let bad = |what: String| PeerError::Script { path: path.to_owned(), line: number + 1, what };
-        let (time, rest) = line.split_once(char::is_whitespace).ok_or_else(|| bad("no verb".into()))?;
-        let (relative, time) = time.strip_prefix('+').map_or((false, time), |time| (true, time));
+        let bad = |what: String| PeerError::Script {
+            path: path.to_owned(),
+            line: number + 1,
+            what,
+        };
+        let (time, rest) = line
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| bad("no verb".into()))?;
+        let (relative, time) = time
+            .strip_prefix('+')
+            .map_or((false, time), |time| (true, time));
         let time = duration::parse(time).map_err(bad)?;
         let at = if relative { last + time } else { time };
         if at < last {
@@ -124,9 +134,17 @@ pub fn escapes(inner: &str) -> Result<Vec<u8>, String> {
             Some(c @ ('"' | '\\')) => bytes.push(c as u8),
             Some('x') => {
                 let digits: String = chars.by_ref().take(2).collect();
-                bytes.push(u8::from_str_radix(&digits, 16).map_err(|_| format!("\\x{digits} is no byte"))?);
+                bytes.push(
+                    u8::from_str_radix(&digits, 16)
+                        .map_err(|_| format!("\\x{digits} is no byte"))?,
+                );
             }
-            other => return Err(format!("unknown escape \\{}", other.map_or_else(String::new, String::from))),
+            other => {
+                return Err(format!(
+                    "unknown escape \\{}",
+                    other.map_or_else(String::new, String::from)
+                ));
+            }
         }
     }
     Ok(bytes)
@@ -137,12 +155,18 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<u32> = text
         .chars()
         .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_digit(16).ok_or_else(|| format!("{c:?} is no hexadecimal digit")))
+        .map(|c| {
+            c.to_digit(16)
+                .ok_or_else(|| format!("{c:?} is no hexadecimal digit"))
+        })
         .collect::<Result<_, _>>()?;
     if !digits.len().is_multiple_of(2) {
         return Err("an odd number of hexadecimal digits".to_owned());
     }
-    Ok(digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
+    Ok(digits
+        .chunks(2)
+        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
+        .collect())
 }
 
 /// Bytes somebody typed into UART `0`.
@@ -205,7 +229,11 @@ pub struct Terminal {
 }
 
 /// Makes a pseudo-terminal and wires it to a UART.
-pub fn attach_pty(world: &mut World, uart: u8, typed: Sender<Typed>) -> Result<Terminal, PeerError> {
+pub fn attach_pty(
+    world: &mut World,
+    uart: u8,
+    typed: Sender<Typed>,
+) -> Result<Terminal, PeerError> {
     let failed = |error: &dyn std::fmt::Display| PeerError::Pty(error.to_string());
     let (pty, other_end) = pty_process::blocking::open().map_err(|error| failed(&error))?;
     let path = rustix::pty::ptsname(&pty, Vec::new()).map_err(|error| failed(&error))?;
@@ -217,7 +245,10 @@ pub fn attach_pty(world: &mut World, uart: u8, typed: Sender<Typed>) -> Result<T
     let pty = Arc::new(pty);
     tap(world, uart, Master(Arc::clone(&pty)));
     forward(uart, Master(pty), typed);
-    Ok(Terminal { path: path.to_string_lossy().into_owned(), _other_end: other_end })
+    Ok(Terminal {
+        path: path.to_string_lossy().into_owned(),
+        _other_end: other_end,
+    })
 }
 
 #[cfg(test)]
@@ -226,7 +257,10 @@ mod tests {
 
     #[test]
     fn strings_and_bytes_are_read() {
-        assert_eq!(unescape(r#""\"echo\"\r\n\x00é""#).unwrap(), "\"echo\"\r\n\0é".as_bytes());
+        assert_eq!(
+            unescape(r#""\"echo\"\r\n\x00é""#).unwrap(),
+            "\"echo\"\r\n\0é".as_bytes()
+        );
         assert!(unescape("echo").is_err());
         assert!(unescape(r#""\q""#).is_err());
         assert_eq!(parse_hex("0D 0a ff").unwrap(), [13, 10, 255]);

@@ -27,7 +27,9 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// A block that is not there.
-    #[error("{path} has {count} block(s) with sys.run(), so --block must be 1 to {count}, not {block}")]
+    #[error(
+        "{path} has {count} block(s) with sys.run(), so --block must be 1 to {count}, not {block}"
+    )]
     NoSuchBlock {
         /// Which document.
         path: PathBuf,
@@ -42,7 +44,10 @@ pub enum LoadError {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|error| LoadError::Read { path: path.to_owned(), error })
+    std::fs::read(path).map_err(|error| LoadError::Read {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// Loads a firmware and the library folders it needs.
@@ -53,8 +58,10 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 ///   `sys.run()` (the first if none is asked for).
 pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scripts, LoadError> {
     let mut scripts = Scripts::default();
-    let kind = std::fs::metadata(path)
-        .map_err(|error| LoadError::Read { path: path.to_owned(), error })?;
+    let kind = std::fs::metadata(path).map_err(|error| LoadError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
     let is_lua = path.extension().is_some_and(|extension| extension == "lua");
     if kind.is_dir() || is_lua {
         if block.is_some() {
@@ -80,7 +87,10 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
 
 /// Adds a folder's scripts, by name, so that runs repeat.
 fn add_folder(scripts: &mut Scripts, folder: &Path) -> Result<(), LoadError> {
-    let failed = |error| LoadError::Read { path: folder.to_owned(), error };
+    let failed = |error| LoadError::Read {
+        path: folder.to_owned(),
+        error,
+    };
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(failed)?
         .collect::<Result<Vec<_>, _>>()
@@ -91,7 +101,11 @@ fn add_folder(scripts: &mut Scripts, folder: &Path) -> Result<(), LoadError> {
         .collect();
     files.sort();
     for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         scripts.add(&name, read(&file)?);
     }
     Ok(())
@@ -99,17 +113,24 @@ fn add_folder(scripts: &mut Scripts, folder: &Path) -> Result<(), LoadError> {
 
 /// The chosen program of a document.
 fn program(path: &Path, text: &str, block: Option<usize>) -> Result<String, LoadError> {
-    let blocks: Vec<String> =
-        fenced_blocks(text).into_iter().filter(|block| block.contains("sys.run()")).collect();
+    let blocks: Vec<String> = fenced_blocks(text)
+        .into_iter()
+        .filter(|block| block.contains("sys.run()"))
+        .collect();
     if blocks.is_empty() {
-        return Err(LoadError::NoProgram { path: path.to_owned() });
+        return Err(LoadError::NoProgram {
+            path: path.to_owned(),
+        });
     }
     let wanted = block.unwrap_or(1);
-    blocks.get(wanted.wrapping_sub(1)).cloned().ok_or_else(|| LoadError::NoSuchBlock {
-        path: path.to_owned(),
-        block: wanted,
-        count: blocks.len(),
-    })
+    blocks
+        .get(wanted.wrapping_sub(1))
+        .cloned()
+        .ok_or_else(|| LoadError::NoSuchBlock {
+            path: path.to_owned(),
+            block: wanted,
+            count: blocks.len(),
+        })
 }
 
 /// The contents of the ``` fences of a text.
@@ -140,7 +161,10 @@ mod tests {
     fn the_block_with_the_number_is_taken() {
         let path = Path::new("x.txt");
         assert_eq!(program(path, DOCUMENT, None).unwrap(), "sys.run() -- one\n");
-        assert_eq!(program(path, DOCUMENT, Some(2)).unwrap(), "sys.run() -- two\n");
+        assert_eq!(
+            program(path, DOCUMENT, Some(2)).unwrap(),
+            "sys.run() -- two\n"
+        );
         let error = program(path, DOCUMENT, Some(3)).unwrap_err().to_string();
         assert!(error.contains("1 to 2"), "{error}");
         assert!(program(path, DOCUMENT, Some(0)).is_err());
@@ -148,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_document_without_a_program_is_refused() {
-        let error = program(Path::new("x.txt"), "no code", None).unwrap_err().to_string();
+        let error = program(Path::new("x.txt"), "no code", None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("sys.run()"), "{error}");
     }
 }

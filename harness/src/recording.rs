@@ -63,9 +63,15 @@ pub struct Recorder {
 impl Recorder {
     /// Begins a recording of `world` (before its first event).
     pub fn start(path: &Path, setup: &Setup, world: &mut World) -> Result<Self, RecordingError> {
-        let failed = |error| RecordingError::Write { path: path.to_owned(), error };
+        let failed = |error| RecordingError::Write {
+            path: path.to_owned(),
+            error,
+        };
         let file = BufWriter::new(File::create(path).map_err(failed)?);
-        let header = Header { tool: env!("CARGO_PKG_VERSION").to_owned(), setup: setup.clone() };
+        let header = Header {
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            setup: setup.clone(),
+        };
         let writer = Writer::new(file, &header).map_err(failed)?;
         let shared: Shared = Arc::new(Mutex::new((Some(writer), None)));
         let sink = Arc::clone(&shared);
@@ -77,12 +83,18 @@ impl Recorder {
                 *writer = None;
             }
         });
-        Ok(Self { path: path.to_owned(), shared })
+        Ok(Self {
+            path: path.to_owned(),
+            shared,
+        })
     }
 
     /// Ends the recording at the world's time.
     pub fn finish(self, world: &World) -> Result<(), RecordingError> {
-        let failed = |error| RecordingError::Write { path: self.path.clone(), error };
+        let failed = |error| RecordingError::Write {
+            path: self.path.clone(),
+            error,
+        };
         let mut guard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = guard.1.take() {
             return Err(failed(error));
@@ -124,9 +136,14 @@ pub struct Replay {
 
 /// Reads a recording whole.
 pub fn read(path: &Path) -> Result<(Header, Vec<Event>), RecordingError> {
-    let file = File::open(path)
-        .map_err(|error| RecordingError::Open { path: path.to_owned(), error })?;
-    let failed = |error| RecordingError::Read { path: path.to_owned(), error };
+    let file = File::open(path).map_err(|error| RecordingError::Open {
+        path: path.to_owned(),
+        error,
+    })?;
+    let failed = |error| RecordingError::Read {
+        path: path.to_owned(),
+        error,
+    };
     let (header, mut reader) = Reader::open::<Header>(BufReader::new(file)).map_err(failed)?;
     let mut events = Vec::new();
     while let Some(event) = reader.next_event().map_err(failed)? {
@@ -167,7 +184,12 @@ pub fn replay(path: &Path) -> Result<Replay, RecordingError> {
     if difference.is_none() && outcome.is_err() && world.now() < end {
         outcome?;
     }
-    Ok(Replay { compared: recorded.len(), difference, end, tool: header.tool })
+    Ok(Replay {
+        compared: recorded.len(),
+        difference,
+        end,
+        tool: header.tool,
+    })
 }
 
 fn first_difference(recorded: &[Event], replayed: &[Event]) -> Option<Difference> {
@@ -180,6 +202,7 @@ fn first_difference(recorded: &[Event], replayed: &[Event]) -> Option<Difference
         number: index + 1,
         recorded: recorded.get(index).cloned(),
         replayed: replayed.get(index).cloned(),
-        before: recorded[index.saturating_sub(5).min(recorded.len())..index.min(recorded.len())].to_vec(),
+        before: recorded[index.saturating_sub(5).min(recorded.len())..index.min(recorded.len())]
+            .to_vec(),
     })
 }

@@ -82,7 +82,9 @@ pub struct Scenario {
 
 impl fmt::Debug for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scenario").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Scenario")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,8 +103,15 @@ impl Scenario {
     /// Uses the firmware the project file names, or the built-in one.
     pub fn use_project_firmware(&mut self) -> StepResult {
         let firmware = self.context.project.firmware.clone();
-        let Some(path) = firmware.path else { return self.use_source(EMBEDDED) };
-        self.libs.extend(firmware.libs.iter().map(|lib| self.context.project.resolve(lib)));
+        let Some(path) = firmware.path else {
+            return self.use_source(EMBEDDED);
+        };
+        self.libs.extend(
+            firmware
+                .libs
+                .iter()
+                .map(|lib| self.context.project.resolve(lib)),
+        );
         self.use_firmware(&path.to_string_lossy(), firmware.block)
     }
 
@@ -127,7 +136,9 @@ impl Scenario {
 
     /// Chooses the LTE profile.
     pub fn use_profile(&mut self, name: &str) -> StepResult {
-        let file = name.ends_with(".toml").then(|| self.path(name).to_string_lossy().into_owned());
+        let file = name
+            .ends_with(".toml")
+            .then(|| self.path(name).to_string_lossy().into_owned());
         let profile = Profile::load(file.as_deref().unwrap_or(name));
         self.profile = Some(profile.map_err(|error| error.to_string())?);
         Ok(())
@@ -156,7 +167,10 @@ impl Scenario {
 
     /// The seed in force.
     fn seed_in_force(&self) -> u64 {
-        self.seed.or(self.context.seed).or(self.context.project.run.seed).unwrap_or(1)
+        self.seed
+            .or(self.context.seed)
+            .or(self.context.project.run.seed)
+            .unwrap_or(1)
     }
 
     fn setup(&mut self) -> Result<Setup, StepError> {
@@ -165,9 +179,12 @@ impl Scenario {
         }
         let project = &self.context.project;
         // Everything but the scripts comes from the project as for `run`.
-        let options = RunOptions { lte: project.network.profile.clone(), ..RunOptions::default() };
-        let mut made = setup(&options, project, self.scripts.clone())
-            .map_err(|error| error.to_string())?;
+        let options = RunOptions {
+            lte: project.network.profile.clone(),
+            ..RunOptions::default()
+        };
+        let mut made =
+            setup(&options, project, self.scripts.clone()).map_err(|error| error.to_string())?;
         if let Some(profile) = &self.profile {
             made.profile = profile.clone();
         }
@@ -179,7 +196,8 @@ impl Scenario {
         }
         made.seed = self.seed_in_force();
         for (name, service) in &self.hosts {
-            made.map_name(name, service).map_err(|error| error.to_string())?;
+            made.map_name(name, service)
+                .map_err(|error| error.to_string())?;
         }
         Ok(made)
     }
@@ -194,7 +212,9 @@ impl Scenario {
     }
 
     fn bench(&mut self) -> Result<&mut Box<dyn Bench>, StepError> {
-        self.bench.as_mut().ok_or_else(|| "the board has no power yet: `When the board is powered on`".into())
+        self.bench
+            .as_mut()
+            .ok_or_else(|| "the board has no power yet: `When the board is powered on`".into())
     }
 
     /// Does something, and looks at what happens from here on.
@@ -232,7 +252,9 @@ impl Scenario {
             Ok(Some(event)) => Ok(event),
             Ok(None) => {
                 let span = crate::duration::show(span);
-                Err(self.failure(&format!("{what} did not come within {span}")).await)
+                Err(self
+                    .failure(&format!("{what} did not come within {span}"))
+                    .await)
             }
             Err(error) => Err(self.failure(&format!("waiting for {what}: {error}")).await),
         }
@@ -245,7 +267,9 @@ impl Scenario {
         match self.bench()?.wait_for(wanted, since, span).await {
             Ok(None) => Ok(()),
             Ok(Some(event)) => Err(self.failure(&format!("{what} came: {event}")).await),
-            Err(error) => Err(self.failure(&format!("while {what} must not come: {error}")).await),
+            Err(error) => Err(self
+                .failure(&format!("while {what} must not come: {error}"))
+                .await),
         }
     }
 
@@ -279,7 +303,10 @@ impl Scenario {
             let events = bench.events(0).await;
             let shown = &events[events.len().saturating_sub(SHOWN)..];
             let now = events.last().map_or(Instant::ZERO, |event| event.time);
-            text.push_str(&format!("\nthe last {} events (until {now}):\n", shown.len()));
+            text.push_str(&format!(
+                "\nthe last {} events (until {now}):\n",
+                shown.len()
+            ));
             for event in shown {
                 text.push_str(&format!("  {event}\n"));
             }

@@ -20,7 +20,12 @@ fn fixture(name: &str) -> String {
 }
 
 fn run(program: &str, folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 fn airbench(folder: &Path, arguments: &[&str]) -> Output {
@@ -38,7 +43,10 @@ fn stdout(output: &Output) -> String {
 /// The value of a line of the summary.
 fn summary(output: &Output, key: &str) -> String {
     let text = stderr(output);
-    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key} in {text}"));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(key))
+        .unwrap_or_else(|| panic!("no {key} in {text}"));
     line[key.len()..].trim().to_owned()
 }
 
@@ -46,7 +54,18 @@ fn summary(output: &Output, key: &str) -> String {
 fn two_processes_with_the_same_seed_have_the_same_hash() {
     let here = folder("hash");
     let hash = |seed: &str| {
-        let output = airbench(&here, &["run", &fixture("ws-echo"), "--for", "30m", "-q", "--seed", seed]);
+        let output = airbench(
+            &here,
+            &[
+                "run",
+                &fixture("ws-echo"),
+                "--for",
+                "30m",
+                "-q",
+                "--seed",
+                seed,
+            ],
+        );
         assert!(output.status.success(), "{}", stderr(&output));
         summary(&output, "hash")
     };
@@ -56,22 +75,46 @@ fn two_processes_with_the_same_seed_have_the_same_hash() {
 
 #[test]
 fn the_verbatim_tutorials_run_for_a_day() {
-    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/seed/000_18ab5fbfb07442c7.txt");
+    let seed =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/seed/000_18ab5fbfb07442c7.txt");
     if !seed.exists() {
         eprintln!("SKIPPED: the tutorial is not at {}", seed.display());
         return;
     }
     let here = folder("verbatim");
     let path = seed.to_str().unwrap();
-    let output = airbench(&here, &["run", path, "--block", "1", "--for", "24h", "-q", "--strict"]);
+    let output = airbench(
+        &here,
+        &[
+            "run", path, "--block", "1", "--for", "24h", "-q", "--strict",
+        ],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(summary(&output, "echoes"), "5760 received, 0 lost");
-    std::fs::write(here.join("uart.txt"), "10s send \"\\\"echo\\\"\"\n+5s send \"echo\"\n").unwrap();
-    let arguments = ["run", path, "--block", "2", "--for", "1m", "--uart1", "script:uart.txt", "--strict"];
+    std::fs::write(
+        here.join("uart.txt"),
+        "10s send \"\\\"echo\\\"\"\n+5s send \"echo\"\n",
+    )
+    .unwrap();
+    let arguments = [
+        "run",
+        path,
+        "--block",
+        "2",
+        "--for",
+        "1m",
+        "--uart1",
+        "script:uart.txt",
+        "--strict",
+    ];
     let output = airbench(&here, &arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(summary(&output, "echoes"), "1 received, 0 lost");
-    assert!(stdout(&output).contains("I/user.UART透传成功 进行数据发送"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("I/user.UART透传成功 进行数据发送"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 #[test]
@@ -79,8 +122,17 @@ fn a_recording_replays_and_a_changed_one_is_told_apart() {
     let here = folder("replay");
     let firmware = fixture("uart-bridge");
     std::fs::write(here.join("uart.txt"), "10s send \"\\\"echo\\\"\"\n").unwrap();
-    let arguments =
-        ["run", &firmware, "--for", "1m", "-q", "--uart1", "script:uart.txt", "--record", "run.abtrace"];
+    let arguments = [
+        "run",
+        &firmware,
+        "--for",
+        "1m",
+        "-q",
+        "--uart1",
+        "script:uart.txt",
+        "--record",
+        "run.abtrace",
+    ];
     assert!(airbench(&here, &arguments).status.success());
     let replay = airbench(&here, &["replay", "run.abtrace"]);
     assert!(replay.status.success(), "{}", stdout(&replay));
@@ -89,16 +141,26 @@ fn a_recording_replays_and_a_changed_one_is_told_apart() {
     // Another script in the header: the replay must notice where it departs.
     let mut bytes = std::fs::read(here.join("run.abtrace")).unwrap();
     let digits = b"115200".map(|digit| digit.to_string()).join(",");
-    let at = bytes.windows(digits.len()).position(|window| window == digits.as_bytes()).unwrap();
+    let at = bytes
+        .windows(digits.len())
+        .position(|window| window == digits.as_bytes())
+        .unwrap();
     bytes[at + 1] = b'8'; // 115200 baud becomes 195200
     bytes[at] = b'4';
     std::fs::write(here.join("changed.abtrace"), &bytes).unwrap();
     let replay = airbench(&here, &["replay", "changed.abtrace"]);
     assert_eq!(replay.status.code(), Some(1), "{}", stdout(&replay));
-    assert!(stdout(&replay).contains("DIFFERENT at event"), "{}", stdout(&replay));
+    assert!(
+        stdout(&replay).contains("DIFFERENT at event"),
+        "{}",
+        stdout(&replay)
+    );
 
     std::fs::write(here.join("torn.abtrace"), &bytes[..40]).unwrap();
-    assert_eq!(airbench(&here, &["replay", "torn.abtrace"]).status.code(), Some(2));
+    assert_eq!(
+        airbench(&here, &["replay", "torn.abtrace"]).status.code(),
+        Some(2)
+    );
 }
 
 #[test]
@@ -116,24 +178,49 @@ fn wrong_inputs_get_one_clear_message_and_exit_code_2() {
         (&["run", "empty"], "has no main.lua"),
         (&["run", "bad.lua"], "syntax error in bad.lua: main.lua:1:"),
         (&["run", "text.md"], "no fenced code block with sys.run()"),
-        (&["run", &good, "--block", "1"], "--block is for text documents"),
+        (
+            &["run", &good, "--block", "1"],
+            "--block is for text documents",
+        ),
         (&["run", &good, "--lte", "mars"], "no LTE profile \"mars\""),
         (&["run", &good, "--lte", "bad.toml"], "link.up.loss is 7"),
         (&["run", &good, "--for", "soon"], "no span of time"),
         (&["run", &good, "--start-time", "now"], "no date and time"),
-        (&["run", &good, "--uart1", "tty"], "a peer is stdio, pty, or script:FILE"),
-        (&["run", &good, "--uart1", "script:uart.txt"], "uart.txt:1: unknown verb"),
+        (
+            &["run", &good, "--uart1", "tty"],
+            "a peer is stdio, pty, or script:FILE",
+        ),
+        (
+            &["run", &good, "--uart1", "script:uart.txt"],
+            "uart.txt:1: unknown verb",
+        ),
         (&["run", &good, "--host", "x=mars"], "known services are"),
-        (&["run", &good, "--record", "no/such/folder/x"], "cannot write the recording"),
+        (
+            &["run", &good, "--record", "no/such/folder/x"],
+            "cannot write the recording",
+        ),
         (&["run", "--config", "project.toml"], "firmwear"),
         (&["run", "--no-such-option"], "unexpected argument"),
         (&["replay", "bad.lua"], "not an airbench recording"),
     ];
     for (arguments, message) in cases {
         let output = airbench(&here, arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
-        assert!(!stderr(&output).contains("panicked"), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(message),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            !stderr(&output).contains("panicked"),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
 }
 
@@ -148,23 +235,41 @@ fn scripts_that_misbehave_end_with_a_message() {
     };
     let hang = script("hang.lua", "while true do end");
     assert!(hang.contains("without returning to sys.run()"), "{hang}");
-    let flood = script("flood.lua", "while true do log.info('flood', ('x'):rep(100)) end");
+    let flood = script(
+        "flood.lua",
+        "while true do log.info('flood', ('x'):rep(100)) end",
+    );
     assert!(flood.contains("without returning to sys.run()"), "{flood}");
     let code = "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end";
     std::fs::write(here.join("memory.lua"), code).unwrap();
     let output = airbench(&here, &["run", "memory.lua", "--for", "10s", "-q"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("script error not enough memory"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("script error not enough memory"),
+        "{}",
+        stderr(&output)
+    );
     let code = "local s = ('x'):rep(10000000)";
     std::fs::write(here.join("frame.lua"), code).unwrap();
     let output = airbench(&here, &["run", "frame.lua", "--for", "10s", "-q"]);
-    assert!(stderr(&output).contains("not enough memory"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("not enough memory"),
+        "{}",
+        stderr(&output)
+    );
     std::fs::write(here.join("strict.lua"), "pcall(lcd.init)").unwrap();
     let arguments = ["run", "strict.lua", "--for", "1s", "-q"];
     assert!(airbench(&here, &arguments).status.success());
-    let output = airbench(&here, &["run", "strict.lua", "--for", "1s", "-q", "--strict"]);
+    let output = airbench(
+        &here,
+        &["run", "strict.lua", "--for", "1s", "-q", "--strict"],
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("not modelled lcd.init (1 calls)"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("not modelled lcd.init (1 calls)"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -172,12 +277,24 @@ fn a_missing_library_is_named_and_found_with_lib() {
     let here = folder("lib");
     std::fs::create_dir(here.join("libs")).unwrap();
     std::fs::write(here.join("libs/libnet.lua"), "return {answer = 42}\n").unwrap();
-    std::fs::write(here.join("main.lua"), "log.info('lib', require('libnet').answer)\n").unwrap();
+    std::fs::write(
+        here.join("main.lua"),
+        "log.info('lib', require('libnet').answer)\n",
+    )
+    .unwrap();
     let output = airbench(&here, &["run", "main.lua", "--for", "1s"]);
-    assert!(stderr(&output).contains("module 'libnet' not found"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("module 'libnet' not found"),
+        "{}",
+        stderr(&output)
+    );
     assert!(stderr(&output).contains("--lib DIR"), "{}", stderr(&output));
     let output = airbench(&here, &["run", "main.lua", "--for", "1s", "--lib", "libs"]);
-    assert!(stdout(&output).contains("I/user.lib\t42"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("I/user.lib\t42"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 #[test]
@@ -197,9 +314,19 @@ fn a_terminal_on_a_pty_talks_to_the_uart_in_real_time() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    let path = line.trim().strip_prefix("airbench: UART1 is ").expect(&line).to_owned();
-    let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let path = line
+        .trim()
+        .strip_prefix("airbench: UART1 is ")
+        .expect(&line)
+        .to_owned();
+    let mut terminal = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
     let mut read = |wanted: &str| {
         let mut seen = String::new();
         let mut byte = [0];
@@ -251,16 +378,45 @@ fn a_new_project_runs_its_first_feature() {
     let here = folder("init");
     let output = airbench(&here, &["init"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    std::fs::copy(format!("{}/main.lua", fixture("ws-echo")), here.join("main.lua")).unwrap();
+    std::fs::copy(
+        format!("{}/main.lua", fixture("ws-echo")),
+        here.join("main.lua"),
+    )
+    .unwrap();
     let output = airbench(&here, &["run", "--for", "30s", "-q"]);
     assert_eq!(summary(&output, "echoes"), "2 received, 0 lost");
-    let output = run(CUCUMBER, &here, &["--junit", "report.xml", "--json", "report.json"]);
-    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
-    assert!(stdout(&output).contains("1 scenario (1 passed)"), "{}", stdout(&output));
-    assert!(std::fs::read_to_string(here.join("report.xml")).unwrap().contains("<testsuite"));
-    assert!(std::fs::read_to_string(here.join("report.json")).unwrap().contains("It boots and gets on-line"));
+    let output = run(
+        CUCUMBER,
+        &here,
+        &["--junit", "report.xml", "--json", "report.json"],
+    );
+    assert!(
+        output.status.success(),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    assert!(
+        stdout(&output).contains("1 scenario (1 passed)"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(
+        std::fs::read_to_string(here.join("report.xml"))
+            .unwrap()
+            .contains("<testsuite")
+    );
+    assert!(
+        std::fs::read_to_string(here.join("report.json"))
+            .unwrap()
+            .contains("It boots and gets on-line")
+    );
     let again = airbench(&here, &["init"]);
-    assert_eq!(again.status.code(), Some(2), "an existing project is not overwritten");
+    assert_eq!(
+        again.status.code(),
+        Some(2),
+        "an existing project is not overwritten"
+    );
 }
 
 #[test]
@@ -272,22 +428,37 @@ fn a_failed_step_says_what_was_awaited_and_how_to_repeat_it() {
     let output = run(CUCUMBER, &here, &["--seed", "5"]);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     let text = stdout(&output);
-    assert!(text.contains("a log line with \"unicorn\" did not come within 2.0 s"), "{text}");
+    assert!(
+        text.contains("a log line with \"unicorn\" did not come within 2.0 s"),
+        "{text}"
+    );
     assert!(text.contains("the last 1"), "{text}");
     assert!(text.contains("--name '^never$' --seed 5"), "{text}");
     let feature = "Feature: F\n  Scenario: typo\n    When the bord is powered on\n";
     std::fs::write(here.join("features/f.feature"), feature).unwrap();
-    assert_eq!(run(CUCUMBER, &here, &[]).status.code(), Some(1), "an unknown step fails");
+    assert_eq!(
+        run(CUCUMBER, &here, &[]).status.code(),
+        Some(1),
+        "an unknown step fails"
+    );
     let feature = "Feature: F\n  @needs.wings\n  Scenario: s\n    When the board is powered on\n";
     std::fs::write(here.join("features/f.feature"), feature).unwrap();
     let output = run(CUCUMBER, &here, &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("unknown capability \"wings\""), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("unknown capability \"wings\""),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn the_vocabulary_is_listed() {
     let output = run(CUCUMBER, &folder("steps"), &["--steps"]);
     assert!(output.status.success());
-    assert!(stdout(&output).contains("When  the server restarts within {span}"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("When  the server restarts within {span}"),
+        "{}",
+        stdout(&output)
+    );
 }

@@ -17,8 +17,14 @@ const REPEATS: usize = 3;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let project = Project { root: root.to_owned(), ..Project::default() };
-    let context = Arc::new(Context { project, seed: None });
+    let project = Project {
+        root: root.to_owned(),
+        ..Project::default()
+    };
+    let context = Arc::new(Context {
+        project,
+        seed: None,
+    });
     let features = match gherkin::find(&root.join("features")) {
         Ok(features) => features,
         Err(error) => {
@@ -31,7 +37,8 @@ fn main() -> ExitCode {
         for scenario in gherkin::scenarios(&feature) {
             let name = format!("{}: {}", feature.name, scenario.name);
             let skip = gherkin::skip_reason(&feature, scenario, "sim", &Capability::ALL);
-            let (context, feature, scenario) = (Arc::clone(&context), feature.clone(), scenario.clone());
+            let (context, feature, scenario) =
+                (Arc::clone(&context), feature.clone(), scenario.clone());
             let trial = Trial::test(name, move || match skip {
                 Err(error) => Err(Failed::from(error)),
                 Ok(Some(reason)) => {
@@ -46,8 +53,16 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn run(context: &Arc<Context>, feature: &::gherkin::Feature, scenario: &::gherkin::Scenario) -> Result<(), Failed> {
-    let long = feature.tags.iter().chain(&scenario.tags).any(|tag| tag == "long");
+fn run(
+    context: &Arc<Context>,
+    feature: &::gherkin::Feature,
+    scenario: &::gherkin::Scenario,
+) -> Result<(), Failed> {
+    let long = feature
+        .tags
+        .iter()
+        .chain(&scenario.tags)
+        .any(|tag| tag == "long");
     let repeats = if long { 1 } else { REPEATS };
     let mut first = None;
     for _ in 0..repeats {

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 /// Topics whose programs use modelled libraries only.
 const TOPICS: &[&str] = &[
-    "number", "math", "format", "string", "strext", "table", "order", "utf8", "bit32", "os", "json",
-    "zbuff", "sys", "sysplus", "co", "lang", "rotable", "error", "rtos",
+    "number", "math", "format", "string", "strext", "table", "order", "utf8", "bit32", "os",
+    "json", "zbuff", "sys", "sysplus", "co", "lang", "rotable", "error", "rtos",
 ];
 
 /// Programs that need what is not modelled.
@@ -72,7 +72,11 @@ fn run(case: &Value) -> Vec<String> {
         world.run_until(next).unwrap();
     }
     let (mut lines, mut part) = (Vec::new(), String::new());
-    for event in world.log().since(0).filter(|event| event.kind == Kind::Line) {
+    for event in world
+        .log()
+        .since(0)
+        .filter(|event| event.kind == Kind::Line)
+    {
         let text = event.text().into_owned();
         if let Some(text) = text.strip_prefix("PART") {
             part.push_str(text);
@@ -94,7 +98,10 @@ fn programs_print_what_the_firmware_printed() {
     let mut compared = 0;
     for line in cases.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
-        let (name, topic) = (case["name"].as_str().unwrap(), case["topic"].as_str().unwrap());
+        let (name, topic) = (
+            case["name"].as_str().unwrap(),
+            case["topic"].as_str().unwrap(),
+        );
         let task = case["mode"].is_null() || case["mode"] == "task";
         if !TOPICS.contains(&topic) || !task || case["capture"] == "console" {
             continue;
@@ -105,17 +112,36 @@ fn programs_print_what_the_firmware_printed() {
             (true, true) => continue,
             _ => &case["expect"],
         };
-        let expected: Vec<&str> = expected.as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+        let expected: Vec<&str> = expected
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_str().unwrap())
+            .collect();
         let got = run(&case);
         compared += 1;
         if got != expected {
-            wrong.insert(name.to_owned(), format!("want {expected:?}\n     got  {got:?}"));
+            wrong.insert(
+                name.to_owned(),
+                format!("want {expected:?}\n     got  {got:?}"),
+            );
         }
     }
     for known in KNOWN {
-        assert!(wrong.remove(*known).is_some(), "{known} is right now: take it off the list");
+        assert!(
+            wrong.remove(*known).is_some(),
+            "{known} is right now: take it off the list"
+        );
     }
-    let report: Vec<String> = wrong.iter().map(|(name, what)| format!("{name}: {what}")).collect();
-    assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), report.join("\n"));
+    let report: Vec<String> = wrong
+        .iter()
+        .map(|(name, what)| format!("{name}: {what}"))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared} differ:\n{}",
+        wrong.len(),
+        report.join("\n")
+    );
     assert!(compared > 300, "only {compared} programs were compared");
 }

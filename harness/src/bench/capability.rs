@@ -54,11 +54,19 @@ impl Capability {
     /// The capability a tag asks for, if it is such a tag; an unknown name is
     /// an error.
     pub fn from_tag(tag: &str) -> Option<Result<Self, String>> {
-        let name = tag.strip_prefix('@').unwrap_or(tag).strip_prefix("needs.")?;
-        let known = Self::ALL.into_iter().find(|capability| capability.name() == name);
+        let name = tag
+            .strip_prefix('@')
+            .unwrap_or(tag)
+            .strip_prefix("needs.")?;
+        let known = Self::ALL
+            .into_iter()
+            .find(|capability| capability.name() == name);
         Some(known.ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
-            format!("unknown capability {name:?}; known are {}", names.join(", "))
+            format!(
+                "unknown capability {name:?}; known are {}",
+                names.join(", ")
+            )
         }))
     }
 }

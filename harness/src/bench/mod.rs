@@ -23,7 +23,10 @@ pub struct Wanted {
 impl Wanted {
     /// Something that `matches` recognises, called `what`.
     pub fn new(what: impl Into<String>, matches: impl Fn(&Event) -> bool + Send + 'static) -> Self {
-        Self { what: what.into(), matches: Box::new(matches) }
+        Self {
+            what: what.into(),
+            matches: Box::new(matches),
+        }
     }
 }
 

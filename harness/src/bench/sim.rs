@@ -32,7 +32,10 @@ impl SimBench {
                 job(&mut world);
             }
         });
-        Self { jobs: Some(jobs), thread: Some(thread) }
+        Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        }
     }
 
     /// Runs `work` on the world's thread.
@@ -45,10 +48,17 @@ impl SimBench {
             // The asker may have given up; then nobody wants the answer.
             let _ = reply.send(work(world));
         });
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let sent = self
+            .jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(job).is_ok());
         async move {
             let gone = || BenchError::Bench("the simulation's thread ended early".to_owned());
-            if sent { answer.await.map_err(|_| gone()) } else { Err(gone()) }
+            if sent {
+                answer.await.map_err(|_| gone())
+            } else {
+                Err(gone())
+            }
         }
         .boxed()
     }
@@ -69,11 +79,20 @@ fn device(error: impl std::fmt::Display) -> BenchError {
 }
 
 /// Steps the world until an event is the wanted one.
-fn wait(world: &mut World, wanted: &Wanted, from: u64, span: Duration) -> Result<Option<Event>, BenchError> {
+fn wait(
+    world: &mut World,
+    wanted: &Wanted,
+    from: u64,
+    span: Duration,
+) -> Result<Option<Event>, BenchError> {
     let deadline = world.now() + span;
     let mut next = from;
     loop {
-        let found = world.log().since(next).find(|event| (wanted.matches)(event)).cloned();
+        let found = world
+            .log()
+            .since(next)
+            .find(|event| (wanted.matches)(event))
+            .cloned();
         if found.is_some() {
             return Ok(found);
         }

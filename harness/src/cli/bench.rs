@@ -36,7 +36,10 @@ const BARE_ECHOES: u32 = 20_000;
 const WORLDS: u64 = 32;
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let span = options.run.span.unwrap_or(Duration::from_secs(HOURS * 3600));
+    let span = options
+        .run
+        .span
+        .unwrap_or(Duration::from_secs(HOURS * 3600));
     let setup = setup(&options.run, &options.run.project()?, None)?;
     let (mut speeds, mut costs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.repeat {
@@ -55,17 +58,23 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let (cost, middle) = best_and_median(&mut costs, f64::min);
     println!("per echo     {cost:.1} µs (median {middle:.1} µs)");
     let (bare, middle) = best_and_median(&mut bare, f64::min);
-    println!("bare echo    {bare:.1} µs (median {middle:.1} µs): WebSocket over TLS in memory, both ends, nothing else");
+    println!(
+        "bare echo    {bare:.1} µs (median {middle:.1} µs): WebSocket over TLS in memory, both ends, nothing else"
+    );
     println!("ratio        {:.2}", cost / bare);
     match first_line() {
         Ok(mut times) => {
             let (best, median) = best_and_median(&mut times, f64::min);
-            println!("first line   {best:.1} ms after the start of the process (median {median:.1} ms)");
+            println!(
+                "first line   {best:.1} ms after the start of the process (median {median:.1} ms)"
+            );
         }
         Err(error) => println!("first line   not measured: {error}"),
     }
     match memory(&setup) {
-        Some(kib) => println!("memory       {kib:.0} KiB per simulated device with its network and server"),
+        Some(kib) => {
+            println!("memory       {kib:.0} KiB per simulated device with its network and server")
+        }
         None => println!("memory       not measured: no /proc/self/statm here"),
     }
     Ok(ExitCode::SUCCESS)
@@ -74,7 +83,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
 fn best_and_median(values: &mut [f64], better: fn(f64, f64) -> f64) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let best = values.iter().copied().reduce(better).unwrap_or(f64::NAN);
-    (best, values.get(values.len() / 2).copied().unwrap_or(f64::NAN))
+    (
+        best,
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN),
+    )
 }
 
 /// A clock for a server that never waits.
@@ -98,7 +110,9 @@ impl Clock for NoClock {
 /// over TLS in memory.
 fn bare_echo() -> Result<f64, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Usage(format!("bare echo: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| failed(&e))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|e| failed(&e))?;
     runtime.block_on(async {
         let names = ["localhost".to_owned()];
         let config = tls::self_signed(&names, tls::KeyKind::Ed25519).map_err(|e| failed(&e))?;
@@ -112,14 +126,20 @@ fn bare_echo() -> Result<f64, Failure> {
         });
         let name = ServerName::try_from("localhost").map_err(|e| failed(&e))?;
         let connector = TlsConnector::from(airbench_luatos::tls_client());
-        let stream = connector.connect(name, near).await.map_err(|e| failed(&e))?;
+        let stream = connector
+            .connect(name, near)
+            .await
+            .map_err(|e| failed(&e))?;
         let (mut socket, _) = tokio_tungstenite::client_async("wss://localhost/ws/echo", stream)
             .await
             .map_err(|e| failed(&e))?;
         let message = r#"{"action":"echo","msg":"Tue Sep  3 20:12:03 2024"}"#;
         let begin = Wall::now();
         for _ in 0..BARE_ECHOES {
-            socket.send(Message::text(message)).await.map_err(|e| failed(&e))?;
+            socket
+                .send(Message::text(message))
+                .await
+                .map_err(|e| failed(&e))?;
             if !matches!(socket.next().await, Some(Ok(Message::Text(_)))) {
                 return Err(failed(&"no answer"));
             }

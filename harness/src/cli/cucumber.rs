@@ -82,9 +82,14 @@ fn print_steps() {
         println!("{:<5} {}", phrase.keyword, phrase.expression);
         println!("      {}", phrase.about);
     }
-    println!("\nParameters: {{string}} in \"…\" or '…', {{int}}, {{float}}, {{word}}, {{span}} as 500 ms, 15 s, 1h30m.");
+    println!(
+        "\nParameters: {{string}} in \"…\" or '…', {{int}}, {{float}}, {{word}}, {{span}} as 500 ms, 15 s, 1h30m."
+    );
     let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
-    println!("Tags: @needs.X skips a scenario on benches without X: {}.", names.join(", "));
+    println!(
+        "Tags: @needs.X skips a scenario on benches without X: {}.",
+        names.join(", ")
+    );
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -109,17 +114,20 @@ fn runnable(path: &Path) -> Result<Vec<Feature>, String> {
     for feature in &mut found {
         let whole = feature.clone();
         let mut errors = Vec::new();
-        let mut keep = |scenario: &gherkin::Scenario| {
-            match features::skip_reason(&whole, scenario, "sim", &Capability::ALL) {
-                Ok(None) => true,
-                Ok(Some(reason)) => {
-                    println!("SKIPPED {}: {reason}", scenario.name);
-                    false
-                }
-                Err(error) => {
-                    errors.push(format!("{}: {}: {error}", whole.name, scenario.name));
-                    false
-                }
+        let mut keep = |scenario: &gherkin::Scenario| match features::skip_reason(
+            &whole,
+            scenario,
+            "sim",
+            &Capability::ALL,
+        ) {
+            Ok(None) => true,
+            Ok(Some(reason)) => {
+                println!("SKIPPED {}: {reason}", scenario.name);
+                false
+            }
+            Err(error) => {
+                errors.push(format!("{}: {}: {error}", whole.name, scenario.name));
+                false
             }
         };
         feature.scenarios.retain(&mut keep);
@@ -135,12 +143,24 @@ fn runnable(path: &Path) -> Result<Vec<Feature>, String> {
 
 fn run(options: Options) -> Result<bool, String> {
     let project = Project::find(options.config.as_deref()).map_err(text)?;
-    let project = project.unwrap_or_else(|| Project { root: ".".into(), ..Project::default() });
+    let project = project.unwrap_or_else(|| Project {
+        root: ".".into(),
+        ..Project::default()
+    });
     let path = options.features.clone().unwrap_or_else(|| {
-        project.resolve(project.features.path.as_deref().unwrap_or(Path::new("features")))
+        project.resolve(
+            project
+                .features
+                .path
+                .as_deref()
+                .unwrap_or(Path::new("features")),
+        )
     });
     let found = runnable(&path)?;
-    let context = Arc::new(Context { project, seed: options.seed });
+    let context = Arc::new(Context {
+        project,
+        seed: options.seed,
+    });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let junit = report(options.junit.as_deref())?;
     let json = report(options.json.as_deref())?;
@@ -149,7 +169,9 @@ fn run(options: Options) -> Result<bool, String> {
         .tee::<Scenario, _>(writer::JUnit::for_tee(junit, 0))
         .tee::<Scenario, _>(writer::Json::for_tee(json))
         .normalized();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(text)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(text)?;
     let opts = cli::Opts {
         re_filter: options.name,
         tags_filter: options.tags,

@@ -19,19 +19,29 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let file = options.folder.join(FILE);
     if file.exists() {
-        return Err(Failure::Usage(format!("{} is there already; nothing was changed", file.display())));
+        return Err(Failure::Usage(format!(
+            "{} is there already; nothing was changed",
+            file.display()
+        )));
     }
     let features = options.folder.join("features");
     write(&features.join("boot.feature"), FEATURE)?;
     write(&file, TEMPLATE)?;
-    println!("wrote {} and {}", file.display(), features.join("boot.feature").display());
+    println!(
+        "wrote {} and {}",
+        file.display(),
+        features.join("boot.feature").display()
+    );
     println!("next: put your firmware's folder into it, then `airbench run` and `cucumber`");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a file unless it exists, with its folder.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error| Failure::Write { path: path.to_owned(), error };
+    let failed = |error| Failure::Write {
+        path: path.to_owned(),
+        error,
+    };
     if path.exists() {
         return Ok(());
     }

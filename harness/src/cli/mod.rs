@@ -36,7 +36,7 @@ enum Command {
     /// Run a recording again and report the first difference.
     Replay(replay::Options),
     /// Measure speed, start-up time and memory.
-    Bench(bench::Options),
+    Bench(Box<bench::Options>),
     /// Write an airbench.toml and a first feature into this folder.
     Init(init::Options),
     /// List the LTE profiles that come with airbench.

@@ -100,16 +100,26 @@ pub fn setup(
     };
     airbench_luatos::check(&scripts).map_err(|error| {
         let path = options.path.as_ref().or(project.firmware.path.as_ref());
-        let path = path.map_or_else(|| "the script".to_owned(), |path| path.display().to_string());
+        let path = path.map_or_else(
+            || "the script".to_owned(),
+            |path| path.display().to_string(),
+        );
         Failure::Script { path, error }
     })?;
-    let profile = options.lte.clone().or_else(|| project.network.profile.clone());
+    let profile = options
+        .lte
+        .clone()
+        .or_else(|| project.network.profile.clone());
     let profile = Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
     let mut setup = Setup::new(scripts, profile);
     if let Some(seed) = options.seed.or(project.run.seed) {
         setup.seed = seed;
     }
-    if let Some(text) = options.start_time.as_ref().or(project.run.start_time.as_ref()) {
+    if let Some(text) = options
+        .start_time
+        .as_ref()
+        .or(project.run.start_time.as_ref())
+    {
         setup.epoch = parse_start_time(text).map_err(Failure::Usage)?;
     }
     for (name, service) in &project.hosts {
@@ -128,9 +138,16 @@ fn scripts(options: &RunOptions, project: &Project) -> Result<Scripts, Failure> 
     let mut libs = options.lib.clone();
     libs.extend(project.firmware.libs.iter().map(|lib| project.resolve(lib)));
     let firmware = &project.firmware;
-    let path = options.path.clone().or_else(|| firmware.path.as_ref().map(|p| project.resolve(p)));
+    let path = options
+        .path
+        .clone()
+        .or_else(|| firmware.path.as_ref().map(|p| project.resolve(p)));
     match path {
-        Some(path) => Ok(project::load(&path, options.block.or(firmware.block), &libs)?),
+        Some(path) => Ok(project::load(
+            &path,
+            options.block.or(firmware.block),
+            &libs,
+        )?),
         None => {
             let mut scripts = Scripts::default();
             scripts.add("main.lua", EMBEDDED.as_bytes().to_vec());

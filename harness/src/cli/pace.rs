@@ -21,7 +21,8 @@ pub(super) struct Schedule(Vec<(Duration, u8, Vec<u8>)>);
 
 impl Schedule {
     pub(super) fn add(&mut self, uart: u8, timed: Timed) {
-        self.0.extend(timed.into_iter().map(|(at, bytes)| (at, uart, bytes)));
+        self.0
+            .extend(timed.into_iter().map(|(at, bytes)| (at, uart, bytes)));
         self.0.sort_by_key(|(at, _, _)| *at);
     }
 
@@ -32,7 +33,14 @@ impl Schedule {
             return None;
         }
         let (_, id, bytes) = self.0.remove(0);
-        Some((at, Action::Uart { id, bytes, baud: None }))
+        Some((
+            at,
+            Action::Uart {
+                id,
+                bytes,
+                baud: None,
+            },
+        ))
     }
 }
 
@@ -84,19 +92,30 @@ pub(super) fn with_the_wall(
         }
         world.run_until(until)?;
         while let Ok((id, bytes)) = typed.try_recv() {
-            world.act(&Action::Uart { id, bytes, baud: None })?;
+            world.act(&Action::Uart {
+                id,
+                bytes,
+                baud: None,
+            })?;
         }
         if until >= end {
             return Ok(());
         }
         let next = world.next_wake().unwrap_or(Instant::FAR).min(end);
-        let next = schedule.0.first().map_or(next, |(at, _, _)| next.min(Instant::ZERO + *at));
+        let next = schedule
+            .0
+            .first()
+            .map_or(next, |(at, _, _)| next.min(Instant::ZERO + *at));
         let pause = next.since(Instant::ZERO + begin.elapsed());
         match typed.recv_timeout(pause.min(Duration::from_secs(1))) {
             Ok((id, bytes)) => {
                 let now = (Instant::ZERO + begin.elapsed()).min(end);
                 world.run_until(now)?;
-                world.act(&Action::Uart { id, bytes, baud: None })?;
+                world.act(&Action::Uart {
+                    id,
+                    bytes,
+                    baud: None,
+                })?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             // Nobody can type any more; the board goes on.

@@ -25,14 +25,24 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         println!("recorded by airbench {}, this is {tool}", replay.tool);
     }
     let Some(difference) = replay.difference else {
-        println!("same: {} events over {span} of device time", replay.compared);
+        println!(
+            "same: {} events over {span} of device time",
+            replay.compared
+        );
         return Ok(ExitCode::SUCCESS);
     };
-    println!("DIFFERENT at event {} of {}:", difference.number, replay.compared);
+    println!(
+        "DIFFERENT at event {} of {}:",
+        difference.number, replay.compared
+    );
     for event in &difference.before {
         println!("           {event}");
     }
-    let show = |event: &Option<Event>| event.as_ref().map_or("(the end)".to_owned(), Event::to_string);
+    let show = |event: &Option<Event>| {
+        event
+            .as_ref()
+            .map_or("(the end)".to_owned(), Event::to_string)
+    };
     println!("recorded   {}", show(&difference.recorded));
     println!("replayed   {}", show(&difference.replayed));
     Ok(ExitCode::FAILURE)

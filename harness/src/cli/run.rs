@@ -25,8 +25,13 @@ const MAIN_SHOWN: Duration = Duration::from_secs(35);
 
 /// The main job: the built-in firmware for a day.
 pub(super) fn main_job() -> Result<ExitCode, Failure> {
-    println!("airbench: the built-in firmware (fixtures/firmware/ws-echo) on a simulated Air780E\n");
-    let options = RunOptions { span: Some(MAIN_SPAN), ..RunOptions::default() };
+    println!(
+        "airbench: the built-in firmware (fixtures/firmware/ws-echo) on a simulated Air780E\n"
+    );
+    let options = RunOptions {
+        span: Some(MAIN_SPAN),
+        ..RunOptions::default()
+    };
     execute(&options, Some(Instant::ZERO + MAIN_SHOWN))
 }
 
@@ -36,7 +41,11 @@ pub(super) fn run(options: &RunOptions) -> Result<ExitCode, Failure> {
 }
 
 /// Prints events as they happen.
-fn printer(setup: &Setup, options: &RunOptions, shown_until: Option<Instant>) -> impl FnMut(&Event) + Send + use<> {
+fn printer(
+    setup: &Setup,
+    options: &RunOptions,
+    shown_until: Option<Instant>,
+) -> impl FnMut(&Event) + Send + use<> {
     let mut console = Console::new(setup.epoch);
     let (quiet, all) = (options.quiet, options.events);
     // Standard output belongs to a UART's peer if one is wired to it.
@@ -59,7 +68,8 @@ fn printer(setup: &Setup, options: &RunOptions, shown_until: Option<Instant>) ->
         if shown_until.is_some_and(|until| event.time > until) {
             if !told {
                 told = true;
-                let _ = writeln!(out, "… and so on; `airbench run` shows all of it").and_then(|()| out.flush());
+                let _ = writeln!(out, "… and so on; `airbench run` shows all of it")
+                    .and_then(|()| out.flush());
             }
             return;
         }
@@ -79,8 +89,14 @@ fn printer(setup: &Setup, options: &RunOptions, shown_until: Option<Instant>) ->
 
 /// The peers asked for, with the UART each belongs to.
 fn peers(options: &RunOptions) -> impl Iterator<Item = (u8, &Peer)> {
-    let slots = [(0, &options.uart0), (1, &options.uart1), (2, &options.uart2)];
-    slots.into_iter().filter_map(|(id, peer)| peer.as_ref().map(|peer| (id, peer)))
+    let slots = [
+        (0, &options.uart0),
+        (1, &options.uart1),
+        (2, &options.uart2),
+    ];
+    slots
+        .into_iter()
+        .filter_map(|(id, peer)| peer.as_ref().map(|peer| (id, peer)))
 }
 
 /// Somebody outside the simulation is at the other end.
@@ -116,7 +132,10 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let tally = Arc::new(Mutex::new(Tally::default()));
     let counting = Arc::clone(&tally);
     world.add_sink(move |event| {
-        counting.lock().unwrap_or_else(PoisonError::into_inner).count(event);
+        counting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(event);
     });
     let recorder = match &options.record {
         Some(path) => Some(Recorder::start(path, &setup, &mut world)?),
@@ -138,7 +157,12 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let outcome = if live {
         pace::with_the_wall(&mut world, schedule, end, &typing)
     } else {
-        pace::flat_out(&mut world, schedule, end, options.quiet || shown_until.is_some())
+        pace::flat_out(
+            &mut world,
+            schedule,
+            end,
+            options.quiet || shown_until.is_some(),
+        )
     };
     let wall = begin.elapsed();
     if let Some(recorder) = recorder {
@@ -153,5 +177,9 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
         eprintln!("airbench: --strict: the script uses functions that are not modelled");
     }
     let failed = !tally.errors.is_empty() || (options.strict && unmodelled);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

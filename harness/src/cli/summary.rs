@@ -42,13 +42,28 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
     let stats = world.stats();
     eprintln!();
     eprintln!("device time  {}", duration::show(span));
-    eprintln!("wall time    {}  ({speed:.0} times faster)", duration::show(wall));
+    eprintln!(
+        "wall time    {}  ({speed:.0} times faster)",
+        duration::show(wall)
+    );
     let missing = stats.messages_out.saturating_sub(stats.delivered);
-    let recent = tally.last_reply.is_some_and(|at| world.now().since(at) < UNDER_WAY);
-    let (lost, under_way) = if recent && missing == 1 { (0, 1) } else { (missing, 0) };
+    let recent = tally
+        .last_reply
+        .is_some_and(|at| world.now().since(at) < UNDER_WAY);
+    let (lost, under_way) = if recent && missing == 1 {
+        (0, 1)
+    } else {
+        (missing, 0)
+    };
     let under_way = if under_way > 0 { ", 1 under way" } else { "" };
-    eprintln!("echoes       {} received, {lost} lost{under_way}", stats.delivered);
-    eprintln!("packets      {} up, {} down, {} lost", stats.packets_up, stats.packets_down, stats.packets_lost);
+    eprintln!(
+        "echoes       {} received, {lost} lost{under_way}",
+        stats.delivered
+    );
+    eprintln!(
+        "packets      {} up, {} down, {} lost",
+        stats.packets_up, stats.packets_down, stats.packets_lost
+    );
     eprintln!("resets       {}", world.board().resets());
     eprintln!("seed         {seed}");
     eprintln!("hash         {}", world.hash());

@@ -26,7 +26,10 @@ async fn firmware_block_step(s: &mut Scenario, path: String, block: usize) -> St
 /// Uses the Lua program in the doc string.
 #[given(expr = "the main script:")]
 async fn main_script_step(s: &mut Scenario, step: &Step) -> StepResult {
-    let source = step.docstring.as_deref().ok_or("a doc string with the script must follow")?;
+    let source = step
+        .docstring
+        .as_deref()
+        .ok_or("a doc string with the script must follow")?;
     // The line break after the opening quotes is none of the script's.
     s.use_source(source.strip_prefix('\n').unwrap_or(source))
 }

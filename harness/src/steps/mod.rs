@@ -64,7 +64,10 @@ fn phrases(source: &str) -> Vec<Phrase> {
             continue;
         }
         let attribute = ["given", "when", "then"].into_iter().find_map(|word| {
-            let rest = line.strip_prefix("#[")?.strip_prefix(word)?.strip_prefix("(expr = ")?;
+            let rest = line
+                .strip_prefix("#[")?
+                .strip_prefix(word)?
+                .strip_prefix("(expr = ")?;
             Some((word, rest.trim_end_matches(")]")))
         });
         match attribute {
@@ -100,12 +103,28 @@ mod tests {
             include_str!("then_device.rs"),
             include_str!("then_server.rs"),
         ];
-        let count: usize = registered.iter().map(|source| source.matches("(expr = ").count()).sum();
+        let count: usize = registered
+            .iter()
+            .map(|source| source.matches("(expr = ").count())
+            .sum();
         assert_eq!(vocabulary.len(), count);
+    }
+
+    /// Users' features depend on these words: a change must be meant.
+    #[test]
+    fn the_vocabulary_is_what_users_rely_on() {
+        let lines: Vec<String> = vocabulary()
+            .iter()
+            .map(|phrase| format!("{} {}", phrase.keyword, phrase.expression))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
     }
 
     #[test]
     fn spans_are_read() {
-        assert_eq!("1 min 5 s".parse::<Span>().map(|span| span.0), Ok(Duration::from_secs(65)));
+        assert_eq!(
+            "1 min 5 s".parse::<Span>().map(|span| span.0),
+            Ok(Duration::from_secs(65))
+        );
     }
 }

@@ -18,9 +18,10 @@ fn plain(text: &str) -> Result<String, String> {
 
 fn line_with(text: &str) -> Result<Wanted, String> {
     let wanted = plain(text)?;
-    Ok(Wanted::new(format!("a log line with {wanted:?}"), move |event: &Event| {
-        event.kind == Kind::Line && event.text().contains(&wanted)
-    }))
+    Ok(Wanted::new(
+        format!("a log line with {wanted:?}"),
+        move |event: &Event| event.kind == Kind::Line && event.text().contains(&wanted),
+    ))
 }
 
 fn of_kind(what: String, source: Source, kind: Kind, text: String) -> Wanted {
@@ -39,9 +40,10 @@ async fn log_shows_step(s: &mut Scenario, text: String, span: Span) -> StepResul
 #[then(expr = "the log matches {string} within {span}")]
 async fn log_matches_step(s: &mut Scenario, pattern: String, span: Span) -> StepResult {
     let regex = Regex::new(&pattern).map_err(|error| format!("{pattern:?}: {error}"))?;
-    let wanted = Wanted::new(format!("a log line matching {pattern:?}"), move |event: &Event| {
-        event.kind == Kind::Line && regex.is_match(&event.text())
-    });
+    let wanted = Wanted::new(
+        format!("a log line matching {pattern:?}"),
+        move |event: &Event| event.kind == Kind::Line && regex.is_match(&event.text()),
+    );
     s.expect(wanted, span.0).await.map(drop)
 }
 
@@ -55,18 +57,35 @@ async fn log_shows_not_step(s: &mut Scenario, text: String, span: Span) -> StepR
 #[then(expr = "the log has shown {string} {int} time(s)")]
 async fn log_count_step(s: &mut Scenario, text: String, count: usize) -> StepResult {
     let wanted = line_with(&text)?;
-    let seen = s.events().await?.iter().filter(|event| (wanted.matches)(event)).count();
+    let seen = s
+        .events()
+        .await?
+        .iter()
+        .filter(|event| (wanted.matches)(event))
+        .count();
     if seen == count {
         return Ok(());
     }
-    Err(s.failure(&format!("{} was seen {seen} times, not {count}", wanted.what)).await)
+    Err(s
+        .failure(&format!(
+            "{} was seen {seen} times, not {count}",
+            wanted.what
+        ))
+        .await)
 }
 
 /// Compares the boot lines, one per row, with what the log begins with.
 #[then(expr = "the log begins with:")]
 async fn log_begins_step(s: &mut Scenario, step: &cucumber::gherkin::Step) -> StepResult {
-    let text = step.docstring.as_deref().ok_or("a doc string with the lines must follow")?;
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let text = step
+        .docstring
+        .as_deref()
+        .ok_or("a doc string with the lines must follow")?;
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
     let events = s.events().await?;
     let seen: Vec<String> = events
         .iter()
@@ -77,21 +96,31 @@ async fn log_begins_step(s: &mut Scenario, step: &cucumber::gherkin::Step) -> St
     if seen == lines {
         return Ok(());
     }
-    Err(s.failure(&format!("the log begins with\n  {}\nnot with\n  {}", seen.join("\n  "), lines.join("\n  "))).await)
+    Err(s
+        .failure(&format!(
+            "the log begins with\n  {}\nnot with\n  {}",
+            seen.join("\n  "),
+            lines.join("\n  ")
+        ))
+        .await)
 }
 
 /// Waits for text on a UART's transmit line; chunks are joined.
 #[then(expr = "UART{int} sends {string} within {span}")]
 async fn uart_sends_step(s: &mut Scenario, id: u8, text: String, span: Span) -> StepResult {
     let bytes = escapes(&text)?;
-    s.expect(sends(id, bytes, format!("{text:?} on UART{id}"))?, span.0).await.map(drop)
+    s.expect(sends(id, bytes, format!("{text:?} on UART{id}"))?, span.0)
+        .await
+        .map(drop)
 }
 
 /// Waits for bytes in hexadecimal on a UART's transmit line.
 #[then(expr = "UART{int} sends the bytes {string} within {span}")]
 async fn uart_sends_bytes_step(s: &mut Scenario, id: u8, hex: String, span: Span) -> StepResult {
     let bytes = parse_hex(&hex)?;
-    s.expect(sends(id, bytes, format!("{hex} on UART{id}"))?, span.0).await.map(drop)
+    s.expect(sends(id, bytes, format!("{hex} on UART{id}"))?, span.0)
+        .await
+        .map(drop)
 }
 
 /// Recognises bytes in what a UART sends, across chunks.
@@ -103,9 +132,12 @@ fn sends(id: u8, bytes: Vec<u8>, what: String) -> Result<Wanted, String> {
             return false;
         }
         // Only a panic in this very closure could have poisoned the lock.
-        let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.extend_from_slice(&event.bytes);
-        seen.windows(bytes.len().max(1)).any(|window| window == bytes)
+        seen.windows(bytes.len().max(1))
+            .any(|window| window == bytes)
     }))
 }
 
@@ -123,7 +155,12 @@ async fn uart_silent_step(s: &mut Scenario, id: u8, span: Span) -> StepResult {
 #[then(expr = "the board resets by {word} within {span}")]
 async fn resets_step(s: &mut Scenario, reason: String, span: Span) -> StepResult {
     let text = format!("reset {reason}");
-    let wanted = of_kind(format!("a reset by {reason}"), Source::Board, Kind::Power, text);
+    let wanted = of_kind(
+        format!("a reset by {reason}"),
+        Source::Board,
+        Kind::Power,
+        text,
+    );
     s.expect(wanted, span.0).await.map(drop)
 }
 
@@ -139,7 +176,12 @@ async fn resets_not_step(s: &mut Scenario, span: Span) -> StepResult {
 async fn script_fails_step(s: &mut Scenario, text: String, span: Span) -> StepResult {
     let text = plain(&text)?;
     let what = format!("a script error with {text:?}");
-    s.expect(of_kind(what, Source::Board, Kind::ScriptError, text), span.0).await.map(drop)
+    s.expect(
+        of_kind(what, Source::Board, Kind::ScriptError, text),
+        span.0,
+    )
+    .await
+    .map(drop)
 }
 
 /// Looks back: no error has ended the script so far.
@@ -156,7 +198,9 @@ async fn script_has_not_failed_step(s: &mut Scenario) -> StepResult {
 #[then(expr = "the modem reports {word} within {span}")]
 async fn modem_step(s: &mut Scenario, state: String, span: Span) -> StepResult {
     let what = format!("modem state {state}");
-    s.expect(of_kind(what, Source::Modem, Kind::State, state), span.0).await.map(drop)
+    s.expect(of_kind(what, Source::Modem, Kind::State, state), span.0)
+        .await
+        .map(drop)
 }
 
 /// Waits for a pin to be driven to a level (0 or 1) by the script.
@@ -164,7 +208,9 @@ async fn modem_step(s: &mut Scenario, state: String, span: Span) -> StepResult {
 async fn pin_step(s: &mut Scenario, pin: u8, level: u8, span: Span) -> StepResult {
     let text = format!("gpio{pin} {level}");
     let what = format!("pin {pin} at {level}");
-    s.expect(of_kind(what, Source::Board, Kind::State, text), span.0).await.map(drop)
+    s.expect(of_kind(what, Source::Board, Kind::State, text), span.0)
+        .await
+        .map(drop)
 }
 
 /// Looks back: the script has used nothing that is not modelled.
@@ -181,7 +227,12 @@ async fn modelled_step(s: &mut Scenario) -> StepResult {
 #[then(expr = "UART{int} loses bytes by {word} within {span}")]
 async fn uart_loses_step(s: &mut Scenario, id: u8, reason: String, span: Span) -> StepResult {
     let source = Source::uart(id).ok_or_else(|| format!("there is no UART{id}"))?;
-    s.expect(of_kind(format!("loss by {reason}"), source, Kind::Lost, reason), span.0).await.map(drop)
+    s.expect(
+        of_kind(format!("loss by {reason}"), source, Kind::Lost, reason),
+        span.0,
+    )
+    .await
+    .map(drop)
 }
 
 /// Runs on for a while; the board must live through it.

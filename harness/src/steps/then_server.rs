@@ -12,11 +12,15 @@ fn message(kind: Kind, prefix: &str, payload: Vec<u8>, whole: bool, what: String
     let mut start = prefix.as_bytes().to_vec();
     start.push(b' ');
     Wanted::new(what, move |event: &Event| {
-        let Some(bytes) = event.bytes.strip_prefix(start.as_slice()) else { return false };
+        let Some(bytes) = event.bytes.strip_prefix(start.as_slice()) else {
+            return false;
+        };
         let found = if whole {
             bytes == payload
         } else {
-            bytes.windows(payload.len().max(1)).any(|window| window == payload)
+            bytes
+                .windows(payload.len().max(1))
+                .any(|window| window == payload)
         };
         event.kind == kind && found
     })
@@ -36,7 +40,9 @@ async fn handshake_step(s: &mut Scenario, path: String, span: Span) -> StepResul
 /// compared without case.
 #[then(expr = "the server sees the header {string} within {span}")]
 async fn header_step(s: &mut Scenario, header: String, span: Span) -> StepResult {
-    let (name, value) = header.split_once(':').ok_or("write a header as `Name: value`")?;
+    let (name, value) = header
+        .split_once(':')
+        .ok_or("write a header as `Name: value`")?;
     let line = format!("{}: {}", name.trim().to_lowercase(), value.trim());
     let wanted = Wanted::new(format!("the header {line:?}"), move |event: &Event| {
         event.kind == Kind::Handshake && event.text().lines().any(|have| have == line)
@@ -48,34 +54,53 @@ async fn header_step(s: &mut Scenario, header: String, span: Span) -> StepResult
 #[then(expr = "the server receives text with {string} within {span}")]
 async fn text_step(s: &mut Scenario, text: String, span: Span) -> StepResult {
     let what = format!("text with {text:?} at the server");
-    s.expect(message(Kind::MessageIn, "text", text.into_bytes(), false, what), span.0).await.map(drop)
+    s.expect(
+        message(Kind::MessageIn, "text", text.into_bytes(), false, what),
+        span.0,
+    )
+    .await
+    .map(drop)
 }
 
 /// Waits for exactly this text message at the server.
 #[then(expr = "the server receives the text {string} within {span}")]
 async fn exact_text_step(s: &mut Scenario, text: String, span: Span) -> StepResult {
     let what = format!("the text {text:?} at the server");
-    s.expect(message(Kind::MessageIn, "text", text.into_bytes(), true, what), span.0).await.map(drop)
+    s.expect(
+        message(Kind::MessageIn, "text", text.into_bytes(), true, what),
+        span.0,
+    )
+    .await
+    .map(drop)
 }
 
 /// Waits for exactly these bytes as a binary message at the server.
 #[then(expr = "the server receives the bytes {string} within {span}")]
 async fn bytes_step(s: &mut Scenario, hex: String, span: Span) -> StepResult {
     let what = format!("the bytes {hex} at the server");
-    s.expect(message(Kind::MessageIn, "binary", parse_hex(&hex)?, true, what), span.0).await.map(drop)
+    s.expect(
+        message(Kind::MessageIn, "binary", parse_hex(&hex)?, true, what),
+        span.0,
+    )
+    .await
+    .map(drop)
 }
 
 /// Sees to it that the server gets no message for a while.
 #[then(expr = "the server receives nothing for {span}")]
 async fn nothing_step(s: &mut Scenario, span: Span) -> StepResult {
-    let wanted = Wanted::new("a message at the server", |event: &Event| event.kind == Kind::MessageIn);
+    let wanted = Wanted::new("a message at the server", |event: &Event| {
+        event.kind == Kind::MessageIn
+    });
     s.expect_not(wanted, span.0).await
 }
 
 /// Waits for a connection to end at the server.
 #[then(expr = "the server sees the connection end within {span}")]
 async fn closed_step(s: &mut Scenario, span: Span) -> StepResult {
-    let wanted = Wanted::new("the end of a connection", |event: &Event| event.kind == Kind::Closed);
+    let wanted = Wanted::new("the end of a connection", |event: &Event| {
+        event.kind == Kind::Closed
+    });
     s.expect(wanted, span.0).await.map(drop)
 }
 
@@ -91,7 +116,11 @@ async fn datagram_step(s: &mut Scenario, text: String, span: Span) -> StepResult
 
 /// Messages of one kind so far.
 async fn count(s: &mut Scenario, kind: Kind) -> Result<u64, crate::scenario::StepError> {
-    Ok(s.events().await?.iter().filter(|event| event.kind == kind).count() as u64)
+    Ok(s.events()
+        .await?
+        .iter()
+        .filter(|event| event.kind == kind)
+        .count() as u64)
 }
 
 /// Counts the messages the server received in the whole scenario.
@@ -101,7 +130,11 @@ async fn received_step(s: &mut Scenario, wanted: u64) -> StepResult {
     if seen == wanted {
         return Ok(());
     }
-    Err(s.failure(&format!("the server received {seen} messages, not {wanted}")).await)
+    Err(s
+        .failure(&format!(
+            "the server received {seen} messages, not {wanted}"
+        ))
+        .await)
 }
 
 /// Counts the messages the server received in the whole scenario.
@@ -111,7 +144,11 @@ async fn received_at_least_step(s: &mut Scenario, wanted: u64) -> StepResult {
     if seen >= wanted {
         return Ok(());
     }
-    Err(s.failure(&format!("the server received {seen} messages, not {wanted} or more")).await)
+    Err(s
+        .failure(&format!(
+            "the server received {seen} messages, not {wanted} or more"
+        ))
+        .await)
 }
 
 /// Compares what the server received, sent, and what reached the script.
@@ -123,6 +160,8 @@ async fn all_echoed_step(s: &mut Scenario) -> StepResult {
     if received == sent && sent == delivered && received > 0 {
         return Ok(());
     }
-    let text = format!("the server received {received} and sent {sent} messages, {delivered} reached the script");
+    let text = format!(
+        "the server received {received} and sent {sent} messages, {delivered} reached the script"
+    );
     Err(s.failure(&text).await)
 }

@@ -119,21 +119,36 @@ async fn server_restart_step(s: &mut Scenario, span: Span) -> StepResult {
 #[when(expr = "UART{int} receives {string}")]
 async fn uart_step(s: &mut Scenario, id: u8, text: String) -> StepResult {
     let bytes = escapes(&text)?;
-    s.act(Action::Uart { id, bytes, baud: None }).await
+    s.act(Action::Uart {
+        id,
+        bytes,
+        baud: None,
+    })
+    .await
 }
 
 /// Sends bytes in hexadecimal to a UART of the board.
 #[when(expr = "UART{int} receives the bytes {string}")]
 async fn uart_bytes_step(s: &mut Scenario, id: u8, hex: String) -> StepResult {
     let bytes = parse_hex(&hex)?;
-    s.act(Action::Uart { id, bytes, baud: None }).await
+    s.act(Action::Uart {
+        id,
+        bytes,
+        baud: None,
+    })
+    .await
 }
 
 /// Sends text to a UART at a baud rate of the peer's own.
 #[when(expr = "UART{int} receives {string} at {int} baud")]
 async fn uart_at_step(s: &mut Scenario, id: u8, text: String, baud: u32) -> StepResult {
     let bytes = escapes(&text)?;
-    s.act(Action::Uart { id, bytes, baud: Some(baud) }).await
+    s.act(Action::Uart {
+        id,
+        bytes,
+        baud: Some(baud),
+    })
+    .await
 }
 
 /// Drives a pin high.

@@ -37,7 +37,11 @@ pub struct Server {
 impl Server {
     /// A server with these sources of time and sinks of news.
     pub fn new(clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
-        let shared = Arc::new(Shared { clock, observer, connections: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            clock,
+            observer,
+            connections: AtomicU64::new(0),
+        });
         let router = Router::new()
             .route("/ws/echo", any(echo))
             .route("/ws/echo2", any(echo2))
@@ -87,7 +91,9 @@ fn status(code: StatusCode) -> Response<Body> {
 fn wants_websocket(request: &Request) -> bool {
     let headers = request.headers();
     let is = |name, text: &str| {
-        headers.get(name).is_some_and(|v: &HeaderValue| v.as_bytes().eq_ignore_ascii_case(text.as_bytes()))
+        headers
+            .get(name)
+            .is_some_and(|v: &HeaderValue| v.as_bytes().eq_ignore_ascii_case(text.as_bytes()))
     };
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -97,7 +103,8 @@ fn wants_websocket(request: &Request) -> bool {
 fn connection_upgrades(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONNECTION).iter().any(|value| {
         value.to_str().is_ok_and(|text| {
-            text.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+            text.split(',')
+                .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
         })
     })
 }
@@ -114,7 +121,9 @@ fn upgrade(shared: &Arc<Shared>, mut request: Request, endpoint: Endpoint) -> Re
     if version.is_none_or(|v| v != "13") {
         let mut response = status(StatusCode::BAD_REQUEST);
         let thirteen = HeaderValue::from_static("13");
-        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, thirteen);
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_VERSION, thirteen);
         return response;
     }
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
@@ -122,7 +131,9 @@ fn upgrade(shared: &Arc<Shared>, mut request: Request, endpoint: Endpoint) -> Re
     };
     let accept = derive_accept_key(key.as_bytes().trim_ascii());
     let connection = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-    shared.observer.observe(connection, Event::Handshake(&head(&request)));
+    shared
+        .observer
+        .observe(connection, Event::Handshake(&head(&request)));
     let upgraded = hyper::upgrade::on(&mut request);
     let (clock, observer) = (Arc::clone(&shared.clock), Arc::clone(&shared.observer));
     tokio::spawn(async move {
@@ -149,10 +160,19 @@ fn switching_protocols(clock: &dyn Clock, accept: &str) -> Response<Body> {
 
 /// Request line and headers as text, for the observer.
 fn head(request: &Request) -> String {
-    let mut text = format!("{} {} {:?}", request.method(), request.uri(), request.version());
+    let mut text = format!(
+        "{} {} {:?}",
+        request.method(),
+        request.uri(),
+        request.version()
+    );
     for (name, value) in request.headers() {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        let _ = write!(
+            text,
+            "\n{name}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        );
     }
     text
 }

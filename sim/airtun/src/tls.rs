@@ -48,7 +48,10 @@ pub enum TlsError {
 /// and validity are fixed, so that certificates differ in key and signature
 /// only.
 pub fn self_signed(names: &[String], kind: KeyKind) -> Result<Arc<ServerConfig>, TlsError> {
-    let make = |error: rcgen::Error| TlsError::Make { names: names.to_vec(), error: error.to_string() };
+    let make = |error: rcgen::Error| TlsError::Make {
+        names: names.to_vec(),
+        error: error.to_string(),
+    };
     let algorithm: &SignatureAlgorithm = match kind {
         KeyKind::Ed25519 => &rcgen::PKCS_ED25519,
         KeyKind::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
@@ -56,7 +59,9 @@ pub fn self_signed(names: &[String], kind: KeyKind) -> Result<Arc<ServerConfig>,
     let key = KeyPair::generate_for(algorithm).map_err(make)?;
     let mut params = CertificateParams::new(names.to_vec()).map_err(make)?;
     params.serial_number = Some(SerialNumber::from(1u64));
-    params.distinguished_name.push(DnType::CommonName, "airtun (airbench)");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "airtun (airbench)");
     let certificate = params.self_signed(&key).map_err(make)?;
     let der = PrivatePkcs8KeyDer::from(key.serialize_der());
     config(vec![certificate.der().clone()], der.into())
@@ -64,12 +69,20 @@ pub fn self_signed(names: &[String], kind: KeyKind) -> Result<Arc<ServerConfig>,
 
 /// A server set-up from PEM files: a certificate chain and its key.
 pub fn from_files(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let file = |what, path: &Path, error: String| TlsError::File { what, path: path.to_owned(), error };
+    let file = |what, path: &Path, error: String| TlsError::File {
+        what,
+        path: path.to_owned(),
+        error,
+    };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| file("certificate", certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(file("certificate", certificate, "no certificate in it".into()));
+        return Err(file(
+            "certificate",
+            certificate,
+            "no certificate in it".into(),
+        ));
     }
     let key = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| file("private key", key, error.to_string()))?;

@@ -66,7 +66,9 @@ pub(crate) async fn serve<S>(
         active = clock.now();
         match message {
             Some(Ok(message)) => {
-                if let Some(end) = answer(&mut socket, endpoint, message, connection, &*observer).await {
+                if let Some(end) =
+                    answer(&mut socket, endpoint, message, connection, &*observer).await
+                {
                     break end;
                 }
             }
@@ -101,7 +103,11 @@ where
             let _ = socket.flush().await;
             return Some(frame.map_or_else(
                 || "1005".to_owned(),
-                |f| format!("{} {}", u16::from(f.code), f.reason).trim_end().to_owned(),
+                |f| {
+                    format!("{} {}", u16::from(f.code), f.reason)
+                        .trim_end()
+                        .to_owned()
+                },
             ));
         }
         // Pings are answered by tungstenite when the socket is next flushed.
@@ -122,7 +128,11 @@ where
     };
     let bytes = reply.clone().into_data();
     observer.observe(connection, Event::Sent(opcode, &bytes));
-    socket.send(reply).await.err().map(|error| error.to_string())
+    socket
+        .send(reply)
+        .await
+        .err()
+        .map(|error| error.to_string())
 }
 
 /// Ends a connection after an error, with the close code Jetty uses.
@@ -153,7 +163,10 @@ async fn close<S>(socket: &mut WebSocketStream<S>, code: CloseCode, reason: &str
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let frame = CloseFrame { code, reason: reason.into() };
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
     // The connection ends either way.
     let _ = socket.close(Some(frame)).await;
 }

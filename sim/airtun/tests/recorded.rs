@@ -19,17 +19,27 @@ fn unmask(frame: &[u8]) -> Option<String> {
         n => (usize::from(n), 2),
     };
     let (mask, data) = frame[start..].split_at(4);
-    let bytes = data.iter().take(len).enumerate().map(|(i, b)| b ^ mask[i % 4]).collect();
+    let bytes = data
+        .iter()
+        .take(len)
+        .enumerate()
+        .map(|(i, b)| b ^ mask[i % 4])
+        .collect();
     String::from_utf8(bytes).ok()
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+    (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+        .collect()
 }
 
 #[test]
 fn replies_are_the_recorded_ones() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/oracle/airtun/cases.jsonl");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/oracle/airtun/cases.jsonl"
+    );
     let Ok(cases) = std::fs::read_to_string(path) else {
         eprintln!("SKIPPED: no recorded cases at {path}");
         return;
@@ -38,13 +48,17 @@ fn replies_are_the_recorded_ones() {
     for line in cases.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let name = case["name"].as_str().unwrap();
-        let json = ["json", "num2", "lua."].iter().any(|topic| name.starts_with(topic));
+        let json = ["json", "num2", "lua."]
+            .iter()
+            .any(|topic| name.starts_with(topic));
         let skipped = UNDEFINED.iter().any(|prefix| name.starts_with(prefix));
         let sent = case["sent"].as_array().map_or(&[][..], Vec::as_slice);
         if !json || skipped || sent.len() != 1 || case["path"] != "/ws/echo" {
             continue;
         }
-        let Some(text) = sent[0]["hex"].as_str().and_then(|h| unmask(&hex(h))) else { continue };
+        let Some(text) = sent[0]["hex"].as_str().and_then(|h| unmask(&hex(h))) else {
+            continue;
+        };
         let expected = case["received"][0]["text"].as_str();
         assert_eq!(echo::reply(&text).as_deref(), expected, "{name}: {text}");
         compared += 1;

@@ -61,8 +61,12 @@ impl Board {
     /// A board without power.
     pub fn new(config: Config, modem: ModemConfig) -> Self {
         let modem = Modem::new(modem, config.seed);
-        let runtime =
-            Runtime::new(config.clone(), Flash::default(), Instant::ZERO, PowerOnReason::Power);
+        let runtime = Runtime::new(
+            config.clone(),
+            Flash::default(),
+            Instant::ZERO,
+            PowerOnReason::Power,
+        );
         Self {
             config,
             modem,
@@ -87,18 +91,24 @@ impl Board {
     pub fn power_off(&mut self, now: Instant) {
         if self.vm.take().is_some() {
             self.modem.power_off();
-            self.events.push(Event::new(now, Source::Board, Kind::Power, "off"));
+            self.events
+                .push(Event::new(now, Source::Board, Kind::Power, "off"));
         }
     }
 
     /// Presses the reset key.
     pub fn press_reset(&mut self, now: Instant) -> Result<(), BoardError> {
-        if self.vm.is_some() { self.reset(now, PowerOnReason::ResetKey) } else { Ok(()) }
+        if self.vm.is_some() {
+            self.reset(now, PowerOnReason::ResetKey)
+        } else {
+            Ok(())
+        }
     }
 
     fn reset(&mut self, now: Instant, reason: PowerOnReason) -> Result<(), BoardError> {
         let text = format!("reset {}", reason.name());
-        self.events.push(Event::new(now, Source::Board, Kind::Power, text));
+        self.events
+            .push(Event::new(now, Source::Board, Kind::Power, text));
         self.resets += 1;
         self.boot(now, reason)
     }
@@ -111,7 +121,8 @@ impl Board {
         self.vm = Some(airbench_luatos::vm(self.config.seed ^ now.nanos())?);
         self.modem.power_on(now);
         let text = format!("boot {}", reason.name());
-        self.events.push(Event::new(now, Source::Board, Kind::Power, text));
+        self.events
+            .push(Event::new(now, Source::Board, Kind::Power, text));
         Ok(())
     }
 
@@ -129,12 +140,18 @@ impl Board {
     /// When [`Board::poll`] has something to do.
     pub fn next_wake(&self) -> Option<Instant> {
         self.vm.as_ref()?;
-        [self.runtime.vm_wake(), self.hardware_wake()].into_iter().flatten().min()
+        [self.runtime.vm_wake(), self.hardware_wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next thing that happens on the board besides Lua.
     fn hardware_wake(&self) -> Option<Instant> {
-        [self.runtime.driver_wake(), self.modem.next_wake()].into_iter().flatten().min()
+        [self.runtime.driver_wake(), self.modem.next_wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Works off everything due by `now`. Nothing from outside arrives before
@@ -162,7 +179,8 @@ impl Board {
             self.modem.set_flight_mode(now, on);
         }
         while let Some(event) = self.modem.poll(now) {
-            self.events.push(Event::new(now, Source::Modem, Kind::State, event.name()));
+            self.events
+                .push(Event::new(now, Source::Modem, Kind::State, event.name()));
             let config = self.modem.config();
             let (address, dns) = (config.address, config.dns.clone());
             self.runtime.modem_event(now, event, address, &dns);
@@ -172,10 +190,16 @@ impl Board {
 
     /// Resumes Lua once and acts on what it asked for.
     fn run_vm(&mut self, now: Instant, horizon: Instant) -> Result<(), BoardError> {
-        let Some(vm) = &mut self.vm else { return Ok(()) };
+        let Some(vm) = &mut self.vm else {
+            return Ok(());
+        };
         self.runtime.enter_vm(now, horizon);
         let step = vm.resume(&mut self.runtime);
-        debug_assert_ne!(step, Step::Finished, "the firmware ends in a reset, never just so");
+        debug_assert_ne!(
+            step,
+            Step::Finished,
+            "the firmware ends in a reset, never just so"
+        );
         let at = self.runtime.now();
         self.drain_runtime();
         match self.runtime.exit.take() {
@@ -186,7 +210,10 @@ impl Board {
         let busy = self.runtime.busy_for();
         if busy >= STALL && self.runtime.watchdog.deadline().is_none() {
             let since = self.runtime.now() - busy;
-            return Err(BoardError::Stalled { since, seconds: busy.as_secs() });
+            return Err(BoardError::Stalled {
+                since,
+                seconds: busy.as_secs(),
+            });
         }
         Ok(())
     }
@@ -215,7 +242,13 @@ impl Board {
     }
 
     /// A peer begins to send on a UART. False if there is no such port.
-    pub fn send_to_uart(&mut self, now: Instant, id: u8, bytes: &[u8], framing: Option<Framing>) -> bool {
+    pub fn send_to_uart(
+        &mut self,
+        now: Instant,
+        id: u8,
+        bytes: &[u8],
+        framing: Option<Framing>,
+    ) -> bool {
         match self.runtime.uarts.port(id) {
             Some(port) => {
                 port.send_to_device(now, bytes.to_vec(), framing);

@@ -40,7 +40,10 @@ pub struct Queue<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), seq: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            seq: 0,
+        }
     }
 }
 
@@ -48,7 +51,11 @@ impl<T> Queue<T> {
     /// Adds `item`, due at `at`.
     pub fn push(&mut self, at: Instant, item: T) {
         self.seq += 1;
-        self.heap.push(Entry { at, seq: self.seq, item });
+        self.heap.push(Entry {
+            at,
+            seq: self.seq,
+            item,
+        });
     }
 
     /// When the earliest item is due.

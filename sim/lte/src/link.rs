@@ -43,7 +43,13 @@ pub struct Path {
 
 impl Default for Path {
     fn default() -> Self {
-        Self { latency_ms: 0.0, jitter_ms: 0.0, loss: 0.0, rate_bps: 0, queue_bytes: 0 }
+        Self {
+            latency_ms: 0.0,
+            jitter_ms: 0.0,
+            loss: 0.0,
+            rate_bps: 0,
+            queue_bytes: 0,
+        }
     }
 }
 
@@ -106,7 +112,11 @@ impl Link {
             free: Instant::ZERO,
             last: Instant::ZERO,
         };
-        Self { up: lane(config.up, "link up"), down: lane(config.down, "link down"), outage: false }
+        Self {
+            up: lane(config.up, "link up"),
+            down: lane(config.down, "link down"),
+            outage: false,
+        }
     }
 
     /// Changes one direction's impairments; packets under way keep theirs.
@@ -128,7 +138,12 @@ impl Link {
     }
 
     /// Sends a packet of `len` bytes: when it arrives, or why it does not.
-    pub fn send(&mut self, now: Instant, direction: Direction, len: usize) -> Result<Instant, Drop> {
+    pub fn send(
+        &mut self,
+        now: Instant,
+        direction: Direction,
+        len: usize,
+    ) -> Result<Instant, Drop> {
         if self.outage {
             return Err(Drop::Outage);
         }
@@ -172,30 +187,51 @@ mod tests {
     use super::*;
 
     fn link(path: Path) -> Link {
-        Link::new(LinkConfig { up: path.clone(), down: path }, 1)
+        Link::new(
+            LinkConfig {
+                up: path.clone(),
+                down: path,
+            },
+            1,
+        )
     }
 
     #[test]
     fn rate_spaces_packets_and_latency_shifts_them() {
-        let mut link = link(Path { latency_ms: 10.0, rate_bps: 1_000_000, ..Path::default() });
+        let mut link = link(Path {
+            latency_ms: 10.0,
+            rate_bps: 1_000_000,
+            ..Path::default()
+        });
         let times: Vec<u64> = (0..3)
-            .map(|_| link.send(Instant::ZERO, Direction::Up, 1250).unwrap().millis())
+            .map(|_| {
+                link.send(Instant::ZERO, Direction::Up, 1250)
+                    .unwrap()
+                    .millis()
+            })
             .collect();
         assert_eq!(times, [20, 30, 40]);
     }
 
     #[test]
     fn a_full_queue_drops_the_newest() {
-        let mut link =
-            link(Path { rate_bps: 1_000_000, queue_bytes: 3000, ..Path::default() });
-        let sent: Vec<bool> =
-            (0..4).map(|_| link.send(Instant::ZERO, Direction::Down, 1250).is_ok()).collect();
+        let mut link = link(Path {
+            rate_bps: 1_000_000,
+            queue_bytes: 3000,
+            ..Path::default()
+        });
+        let sent: Vec<bool> = (0..4)
+            .map(|_| link.send(Instant::ZERO, Direction::Down, 1250).is_ok())
+            .collect();
         assert_eq!(sent, [true, true, false, false]);
     }
 
     #[test]
     fn loss_is_the_configured_share() {
-        let mut link = link(Path { loss: 0.1, ..Path::default() });
+        let mut link = link(Path {
+            loss: 0.1,
+            ..Path::default()
+        });
         let lost = (0..100_000)
             .filter(|_| link.send(Instant::ZERO, Direction::Up, 100).is_err())
             .count();
@@ -205,7 +241,11 @@ mod tests {
 
     #[test]
     fn jitter_stays_in_its_bounds_and_keeps_order() {
-        let mut link = link(Path { latency_ms: 50.0, jitter_ms: 20.0, ..Path::default() });
+        let mut link = link(Path {
+            latency_ms: 50.0,
+            jitter_ms: 20.0,
+            ..Path::default()
+        });
         let mut last = Instant::ZERO;
         for i in 0..1000 {
             let now = Instant::from_millis(i);
@@ -221,8 +261,14 @@ mod tests {
     fn an_outage_stops_both_ways_until_it_ends() {
         let mut link = link(Path::default());
         link.set_outage(true);
-        assert_eq!(link.send(Instant::ZERO, Direction::Up, 1), Err(Drop::Outage));
-        assert_eq!(link.send(Instant::ZERO, Direction::Down, 1), Err(Drop::Outage));
+        assert_eq!(
+            link.send(Instant::ZERO, Direction::Up, 1),
+            Err(Drop::Outage)
+        );
+        assert_eq!(
+            link.send(Instant::ZERO, Direction::Down, 1),
+            Err(Drop::Outage)
+        );
         link.set_outage(false);
         assert!(link.send(Instant::ZERO, Direction::Up, 1).is_ok());
     }

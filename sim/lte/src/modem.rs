@@ -151,9 +151,13 @@ impl Modem {
         let config = &self.config;
         let jitter = self.rng.below(config.attach_jitter_ms + 1);
         let pdp = now + Duration::from_millis(config.attach_ms + jitter);
-        self.agenda.push_back((now + NUMBER_AFTER.min(pdp.since(now)), ModemEvent::NumberRead));
+        self.agenda.push_back((
+            now + NUMBER_AFTER.min(pdp.since(now)),
+            ModemEvent::NumberRead,
+        ));
         self.agenda.push_back((pdp, ModemEvent::PdpActive));
-        self.agenda.push_back((pdp + BEARER_AFTER, ModemEvent::BearerActive));
+        self.agenda
+            .push_back((pdp + BEARER_AFTER, ModemEvent::BearerActive));
         let mut at = pdp + Duration::from_millis(config.nitz_ms);
         if config.nitz {
             self.agenda.push_back((at, ModemEvent::TimeSync));
@@ -165,7 +169,8 @@ impl Modem {
     /// The data context is lost now; the modem attaches again after
     /// `reattach` (`None`: it stays away).
     pub fn lose_context(&mut self, now: Instant, reattach: Option<Duration>) {
-        self.agenda.retain(|(_, event)| matches!(event, ModemEvent::SimReady | ModemEvent::SimMissing));
+        self.agenda
+            .retain(|(_, event)| matches!(event, ModemEvent::SimReady | ModemEvent::SimMissing));
         if self.up {
             self.agenda.push_front((now, ModemEvent::LinkDown));
         }
@@ -279,7 +284,13 @@ mod tests {
 
     #[test]
     fn without_a_sim_there_is_no_address() {
-        let mut modem = Modem::new(ModemConfig { sim: false, ..ModemConfig::default() }, 1);
+        let mut modem = Modem::new(
+            ModemConfig {
+                sim: false,
+                ..ModemConfig::default()
+            },
+            1,
+        );
         modem.power_on(Instant::ZERO);
         assert_eq!(run(&mut modem), [(1200, ModemEvent::SimMissing)]);
         modem.set_sim(Instant::from_millis(5000), true);

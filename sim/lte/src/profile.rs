@@ -55,10 +55,22 @@ pub enum ProfileError {
 
 const BUILTIN: &[(&str, &str)] = &[
     ("lab", include_str!("../../../fixtures/profiles/lab.toml")),
-    ("cat1-good", include_str!("../../../fixtures/profiles/cat1-good.toml")),
-    ("cat1-cell-edge", include_str!("../../../fixtures/profiles/cat1-cell-edge.toml")),
-    ("no-nitz", include_str!("../../../fixtures/profiles/no-nitz.toml")),
-    ("no-sim", include_str!("../../../fixtures/profiles/no-sim.toml")),
+    (
+        "cat1-good",
+        include_str!("../../../fixtures/profiles/cat1-good.toml"),
+    ),
+    (
+        "cat1-cell-edge",
+        include_str!("../../../fixtures/profiles/cat1-cell-edge.toml"),
+    ),
+    (
+        "no-nitz",
+        include_str!("../../../fixtures/profiles/no-nitz.toml"),
+    ),
+    (
+        "no-sim",
+        include_str!("../../../fixtures/profiles/no-sim.toml"),
+    ),
 ];
 
 /// Names of the profiles that come with airbench.
@@ -73,25 +85,44 @@ impl Profile {
             return Self::parse(name, text);
         }
         if !name.ends_with(".toml") {
-            return Err(ProfileError::Unknown { name: name.to_owned() });
+            return Err(ProfileError::Unknown {
+                name: name.to_owned(),
+            });
         }
-        let text = std::fs::read_to_string(name)
-            .map_err(|error| ProfileError::Read { path: name.to_owned(), error })?;
+        let text = std::fs::read_to_string(name).map_err(|error| ProfileError::Read {
+            path: name.to_owned(),
+            error,
+        })?;
         Self::parse(name, &text)
     }
 
     /// Reads and checks a profile's text; `name` is for messages.
     pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
-        let profile: Self = toml::from_str(text)
-            .map_err(|error| ProfileError::Syntax { name: name.to_owned(), error })?;
-        let value = |what: String| Err(ProfileError::Value { name: name.to_owned(), what });
+        let profile: Self = toml::from_str(text).map_err(|error| ProfileError::Syntax {
+            name: name.to_owned(),
+            error,
+        })?;
+        let value = |what: String| {
+            Err(ProfileError::Value {
+                name: name.to_owned(),
+                what,
+            })
+        };
         for (side, path) in [("up", &profile.link.up), ("down", &profile.link.down)] {
             if !(0.0..=1.0).contains(&path.loss) {
-                return value(format!("link.{side}.loss is {}, it must lie in 0 to 1", path.loss));
+                return value(format!(
+                    "link.{side}.loss is {}, it must lie in 0 to 1",
+                    path.loss
+                ));
             }
-            for (key, ms) in [("latency_ms", path.latency_ms), ("jitter_ms", path.jitter_ms)] {
+            for (key, ms) in [
+                ("latency_ms", path.latency_ms),
+                ("jitter_ms", path.jitter_ms),
+            ] {
                 if !(0.0..=3_600_000.0).contains(&ms) {
-                    return value(format!("link.{side}.{key} is {ms}, it must lie in 0 to 3600000"));
+                    return value(format!(
+                        "link.{side}.{key} is {ms}, it must lie in 0 to 3600000"
+                    ));
                 }
             }
         }
@@ -119,9 +150,14 @@ mod tests {
         for (name, text) in BUILTIN {
             for line in text.lines().filter(|line| line.contains('=')) {
                 let number = line.split('=').nth(1).is_some_and(|value| {
-                    value.trim_start().starts_with(|c: char| c.is_ascii_digit() || "tf[".contains(c))
+                    value
+                        .trim_start()
+                        .starts_with(|c: char| c.is_ascii_digit() || "tf[".contains(c))
                 });
-                assert!(!number || line.contains('#'), "{name}: no source for {line}");
+                assert!(
+                    !number || line.contains('#'),
+                    "{name}: no source for {line}"
+                );
             }
         }
     }
@@ -131,6 +167,11 @@ mod tests {
         let error = |text| Profile::parse("x", text).unwrap_err().to_string();
         assert!(error("about = 'x'\n[link.up]\nloss = 2").contains("link.up.loss is 2"));
         assert!(error("about = 'x'\n[link.up]\nlatncy = 2").contains("latncy"));
-        assert!(Profile::load("mars").unwrap_err().to_string().contains("cat1-good"));
+        assert!(
+            Profile::load("mars")
+                .unwrap_err()
+                .to_string()
+                .contains("cat1-good")
+        );
     }
 }

@@ -54,7 +54,12 @@ impl Arena {
         unsafe {
             pool.insert_free_block_ptr(NonNull::slice_from_raw_parts(base, RESERVED));
         }
-        Ok(Self { pool, base, ctl, peak: 0 })
+        Ok(Self {
+            pool,
+            base,
+            ctl,
+            peak: 0,
+        })
     }
 
     /// Host bytes of one more string that still surely fit, for Rust code that
@@ -65,7 +70,10 @@ impl Arena {
 
     fn allocate(&mut self, size: usize) -> *mut u8 {
         let layout = Layout::from_size_align(size + HEADER, 16);
-        layout.ok().and_then(|l| self.pool.allocate(l)).map_or(null_mut(), NonNull::as_ptr)
+        layout
+            .ok()
+            .and_then(|l| self.pool.allocate(l))
+            .map_or(null_mut(), NonNull::as_ptr)
     }
 }
 
@@ -151,7 +159,11 @@ pub(crate) unsafe extern "C" fn lua_alloc(
     let old = block.cast::<u8>();
     // SAFETY: non-null blocks were returned below, HEADER bytes into an
     // allocation whose first word is the device size.
-    let old_device = if old.is_null() { 0 } else { unsafe { old.sub(HEADER).cast::<u32>().read() } };
+    let old_device = if old.is_null() {
+        0
+    } else {
+        unsafe { old.sub(HEADER).cast::<u32>().read() }
+    };
     if nsize == 0 {
         if let Some(start) = NonNull::new(old) {
             ctl.used -= old_device as usize;
@@ -170,7 +182,9 @@ pub(crate) unsafe extern "C" fn lua_alloc(
         return null_mut();
     }
     let new = if let Some(start) = NonNull::new(old) {
-        let Ok(layout) = Layout::from_size_align(nsize + HEADER, 16) else { return null_mut() };
+        let Ok(layout) = Layout::from_size_align(nsize + HEADER, 16) else {
+            return null_mut();
+        };
         // SAFETY: `start` is a live allocation of this pool with alignment 16.
         unsafe { arena.pool.reallocate(start.sub(HEADER), layout) }
             .map_or(null_mut(), NonNull::as_ptr)

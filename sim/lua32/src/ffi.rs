@@ -34,8 +34,7 @@ pub(crate) const OK: c_int = 0;
 pub(crate) const ERRMEM: c_int = 4;
 pub(crate) const ERRSYNTAX: c_int = 3;
 
-pub(crate) type Alloc =
-    unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> *mut c_void;
+pub(crate) type Alloc = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> *mut c_void;
 
 unsafe extern "C" {
     pub(crate) fn lua_newstate(f: Alloc, ud: *mut c_void) -> *mut LuaState;

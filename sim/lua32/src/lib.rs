@@ -21,9 +21,12 @@
 
 mod arena;
 mod cx;
+mod cx_code;
+mod cx_tables;
 mod ffi;
 mod vm;
 
 pub use arena::ArenaError;
-pub use cx::{Cx, Func, Kind, Raise, Ref, format_number};
+pub use cx::{Cx, Func, Kind, Raise, Ref};
+pub use cx_code::format_number;
 pub use vm::{Config, Memory, Step, Vm, VmError};

@@ -133,7 +133,12 @@ impl<H: 'static> Vm<H> {
             shared.yielder.set(yielder);
             main(&mut Cx::new(shared, shared.state.get()));
         });
-        Ok(Self { coroutine, shared, finished: false, _host: PhantomData })
+        Ok(Self {
+            coroutine,
+            shared,
+            finished: false,
+            _host: PhantomData,
+        })
     }
 
     /// Runs the VM with `host` at its disposal until it suspends or ends.
@@ -178,7 +183,11 @@ impl<H: 'static> Shared<H> {
         unsafe {
             let ctl = self.ctl.get();
             let peak = (*self.arena.get()).as_ref().map_or(0, |arena| arena.peak);
-            Memory { total: (*ctl).limit, used: (*ctl).used, peak }
+            Memory {
+                total: (*ctl).limit,
+                used: (*ctl).used,
+                peak,
+            }
         }
     }
 }

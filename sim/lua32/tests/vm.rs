@@ -48,12 +48,18 @@ fn main(cx: &mut Cx<'_, Host>) {
         cx.open_stock(name).unwrap();
         cx.set_global(name);
     }
-    for (name, f) in [("out", out as fn(&mut Cx<'_, Host>) -> _), ("tick", tick), ("fail", fail)] {
+    for (name, f) in [
+        ("out", out as fn(&mut Cx<'_, Host>) -> _),
+        ("tick", tick),
+        ("fail", fail),
+    ] {
         cx.push_function(f);
         cx.set_global(name);
     }
     let code = cx.host().code.clone();
-    let result = cx.load(code.as_bytes(), "@t.lua").and_then(|()| cx.call(0, 0));
+    let result = cx
+        .load(code.as_bytes(), "@t.lua")
+        .and_then(|()| cx.call(0, 0));
     if result.is_err() {
         let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap()).into_owned();
         cx.host().lines.push(format!("error: {text}"));
@@ -68,11 +74,22 @@ fn hook(cx: &mut Cx<'_, Host>) {
 }
 
 fn vm() -> Vm<Host> {
-    Vm::new(Config { heap_limit: 262_136, hook, before_call: |_| {}, random_seed: 1, hook_interval: 1000, main }).unwrap()
+    Vm::new(Config {
+        heap_limit: 262_136,
+        hook,
+        before_call: |_| {},
+        random_seed: 1,
+        hook_interval: 1000,
+        main,
+    })
+    .unwrap()
 }
 
 fn run(code: &str) -> Vec<String> {
-    let mut host = Host { code: code.into(), ..Host::default() };
+    let mut host = Host {
+        code: code.into(),
+        ..Host::default()
+    };
     let mut vm = vm();
     while vm.resume(&mut host) == Step::Suspended {
         host.ticks += 1;
@@ -107,7 +124,11 @@ fn floats_print_as_the_firmware_prints_them() {
     ];
     for (value, text) in samples {
         // The VM's floats are 32 bits wide before they are printed.
-        assert_eq!(format_number("%.7g", f64::from(value as f32)), text, "{value}");
+        assert_eq!(
+            format_number("%.7g", f64::from(value as f32)),
+            text,
+            "{value}"
+        );
     }
     assert_eq!(format_number("%.1f", 0.25), "0.2");
     assert_eq!(format_number("%.0f", 1.5), "2");
@@ -124,7 +145,11 @@ fn a_call_inside_pcall_and_coroutine_suspends_the_whole_vm() {
 
 #[test]
 fn the_hook_suspends_a_loop_without_calls() {
-    let mut host = Host { code: "while true do end".into(), hook_suspends: true, ..Host::default() };
+    let mut host = Host {
+        code: "while true do end".into(),
+        hook_suspends: true,
+        ..Host::default()
+    };
     let mut vm = vm();
     for _ in 0..10 {
         assert_eq!(vm.resume(&mut host), Step::Suspended);
@@ -177,13 +202,21 @@ fn the_kinds_are_named_as_lua_names_them() {
         cx.open_base().unwrap();
         cx.push_function(names);
         cx.set_global("names");
-        cx.load(b"names(nil, true, 1, 'x', {}, names)", "@t.lua").unwrap();
+        cx.load(b"names(nil, true, 1, 'x', {}, names)", "@t.lua")
+            .unwrap();
         cx.call(0, 0).unwrap();
         cx.host().lines.push("done".into());
     }
     let mut host = Host::default();
-    let mut vm =
-        Vm::new(Config { heap_limit: 262_136, hook, before_call: |_| {}, random_seed: 1, hook_interval: 1000, main: with_names }).unwrap();
+    let mut vm = Vm::new(Config {
+        heap_limit: 262_136,
+        hook,
+        before_call: |_| {},
+        random_seed: 1,
+        hook_interval: 1000,
+        main: with_names,
+    })
+    .unwrap();
     assert_eq!(vm.resume(&mut host), Step::Finished);
     assert_eq!(host.lines, ["done"]);
 }
@@ -191,7 +224,10 @@ fn the_kinds_are_named_as_lua_names_them() {
 #[test]
 fn a_dropped_suspended_vm_leaves_nothing_running() {
     for _ in 0..100 {
-        let mut host = Host { code: "tick()".into(), ..Host::default() };
+        let mut host = Host {
+            code: "tick()".into(),
+            ..Host::default()
+        };
         let mut vm = vm();
         assert_eq!(vm.resume(&mut host), Step::Suspended);
     }

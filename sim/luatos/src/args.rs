@@ -27,7 +27,10 @@ pub(crate) trait Args {
 }
 
 fn expected(cx: &Call<'_>, index: i32, what: &str) -> Raise {
-    Raise::Argument(index, format!("{what} expected, got {}", cx.type_name(index)))
+    Raise::Argument(
+        index,
+        format!("{what} expected, got {}", cx.type_name(index)),
+    )
 }
 
 impl Args for Call<'_> {
@@ -42,15 +45,22 @@ impl Args for Call<'_> {
     }
 
     fn opt_integer(&self, index: i32, default: i32) -> Result<i32, Raise> {
-        if self.is_none_or_nil(index) { Ok(default) } else { self.check_integer(index) }
+        if self.is_none_or_nil(index) {
+            Ok(default)
+        } else {
+            self.check_integer(index)
+        }
     }
 
     fn check_number(&self, index: i32) -> Result<f32, Raise> {
-        self.to_number(index).ok_or_else(|| expected(self, index, "number"))
+        self.to_number(index)
+            .ok_or_else(|| expected(self, index, "number"))
     }
 
     fn check_bytes(&self, index: i32) -> Result<Vec<u8>, Raise> {
-        self.to_bytes(index).map(<[u8]>::to_vec).ok_or_else(|| expected(self, index, "string"))
+        self.to_bytes(index)
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| expected(self, index, "string"))
     }
 
     fn check_text(&self, index: i32) -> Result<String, Raise> {

@@ -67,7 +67,8 @@ fn boot(cx: &mut Call<'_>) {
     }
     wait_for_uptime(cx, IDENTITY_MS);
     let imei = cx.host().config.identity.imei.clone();
-    cx.host().line(format!("self_info 122:model Air780E_A17 imei {imei}"));
+    cx.host()
+        .line(format!("self_info 122:model Air780E_A17 imei {imei}"));
     wait_for_uptime(cx, IDENTITY_MS + VERSION_AFTER_MS);
     let rt = cx.host();
     if rt.flash.power_key_debounce {
@@ -85,7 +86,10 @@ fn boot(cx: &mut Call<'_>) {
     wait_for_uptime(cx, IDENTITY_MS + VERSION_AFTER_MS + LIBRARIES_AFTER_MS);
     let rt = cx.host();
     let used = rtos::HEAP_AT_START;
-    rt.lib_line(Level::Debug, &format!("main loadlibs luavm {HEAP} {used} 14392"));
+    rt.lib_line(
+        Level::Debug,
+        &format!("main loadlibs luavm {HEAP} {used} 14392"),
+    );
     rt.lib_line(Level::Debug, "main loadlibs sys   277872 53984 81264");
     let start = rt.config.tunables.script_start.as_millis();
     wait_for_uptime(cx, u64::try_from(start).unwrap_or(0));
@@ -130,11 +134,21 @@ fn report(cx: &mut Call<'_>) {
 /// Without a main script the firmware complains once a second for ever.
 fn report_missing(cx: &mut Call<'_>) {
     let rt = cx.host();
-    rt.record(Source::Board, EventKind::ScriptError, "module 'main' not found");
+    rt.record(
+        Source::Board,
+        EventKind::ScriptError,
+        "module 'main' not found",
+    );
     loop {
         let rt = cx.host();
-        rt.lib_line(Level::Error, "main module 'main' not found, 未找到 main.lua");
-        rt.lib_line(Level::Error, "main see https://wiki.luatos.com for a quick start");
+        rt.lib_line(
+            Level::Error,
+            "main module 'main' not found, 未找到 main.lua",
+        );
+        rt.lib_line(
+            Level::Error,
+            "main see https://wiki.luatos.com for a quick start",
+        );
         let next = rt.now() + Duration::from_secs(1);
         suspend(cx, Wait::Until(next));
     }
@@ -142,7 +156,8 @@ fn report_missing(cx: &mut Call<'_>) {
 
 /// The firmware feeds its watchdog and waits; no Lua runs.
 fn dead_time(cx: &mut Call<'_>) {
-    cx.host().lib_line(Level::Error, "main Lua VM exit!! reboot in 15000ms");
+    cx.host()
+        .lib_line(Level::Error, "main Lua VM exit!! reboot in 15000ms");
     for _ in 0..EXIT_SECONDS {
         let rt = cx.host();
         rt.watchdog.feed(rt.now());
@@ -169,14 +184,18 @@ pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
         let scripts = cx.host().scripts.clone();
         for (name, code) in scripts.iter() {
             if name.ends_with(".lua") && cx.load(code, &format!("@{name}")).is_err() {
-                let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
+                let text =
+                    String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
                 cx.host().result = Err(ScriptError { message: text });
                 return;
             }
             cx.set_top(0);
         }
     }
-    let mut job = Job { scripts: scripts.clone(), result: Ok(()) };
+    let mut job = Job {
+        scripts: scripts.clone(),
+        result: Ok(()),
+    };
     // A generous heap: size is the board's business, not the compiler's.
     let vm = Vm::new(VmConfig {
         heap_limit: 8 << 20,
@@ -191,6 +210,8 @@ pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
             vm.resume(&mut job);
             job.result
         }
-        Err(error) => Err(ScriptError { message: error.to_string() }),
+        Err(error) => Err(ScriptError {
+            message: error.to_string(),
+        }),
     }
 }

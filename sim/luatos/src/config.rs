@@ -95,12 +95,17 @@ impl Scripts {
 
     /// The content of a file.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.files.iter().find(|(n, _)| n == name).map(|(_, content)| content.as_slice())
+        self.files
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, content)| content.as_slice())
     }
 
     /// Names and contents.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files.iter().map(|(name, content)| (name.as_str(), content.as_slice()))
+        self.files
+            .iter()
+            .map(|(name, content)| (name.as_str(), content.as_slice()))
     }
 }
 

@@ -52,7 +52,10 @@ mod tests {
         for name in crate::modelled() {
             let (library, function) = name.split_once('.').unwrap();
             let export = exports.iter().find(|export| export.name == library);
-            assert!(export.is_some_and(|e| e.functions.contains(&function)), "{name}");
+            assert!(
+                export.is_some_and(|e| e.functions.contains(&function)),
+                "{name}"
+            );
         }
     }
 }

@@ -22,7 +22,11 @@ pub(crate) struct Rtc {
 impl Rtc {
     pub(crate) fn new(config: &Config, flash: &Flash, boot: Instant) -> Self {
         let factory = || FACTORY - config.epoch - (boot.nanos() / 1_000_000_000) as i64;
-        Self { epoch: config.epoch, offset: flash.rtc_offset.unwrap_or_else(factory), timezone: 32 }
+        Self {
+            epoch: config.epoch,
+            offset: flash.rtc_offset.unwrap_or_else(factory),
+            timezone: 32,
+        }
     }
 
     /// The world's UTC seconds at `now`.
@@ -82,7 +86,11 @@ pub(crate) fn from_unix(seconds: i64) -> Civil {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     Civil {
         year,
@@ -102,7 +110,13 @@ pub fn format_date_ms(ms: i64) -> String {
     let d = from_unix(ms.div_euclid(1000));
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}",
-        d.year, d.month, d.day, d.hour, d.minute, d.second, ms.rem_euclid(1000)
+        d.year,
+        d.month,
+        d.day,
+        d.hour,
+        d.minute,
+        d.second,
+        ms.rem_euclid(1000)
     )
 }
 

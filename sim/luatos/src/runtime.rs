@@ -175,7 +175,11 @@ impl Runtime {
 
     /// How long the VM has computed without waiting.
     pub fn busy_for(&self) -> Duration {
-        if matches!(self.wait, Wait::Busy) { self.vm_now.since(self.last_idle) } else { Duration::ZERO }
+        if matches!(self.wait, Wait::Busy) {
+            self.vm_now.since(self.last_idle)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Charges the instructions executed since the last time, plus `extra`.
@@ -212,7 +216,10 @@ impl Runtime {
         if self.log_level <= level as i32 {
             let mut line = format!("{}/{text}", level.letter());
             if line.len() > 1024 {
-                let cut = (0..=1024).rev().find(|i| line.is_char_boundary(*i)).unwrap_or(0);
+                let cut = (0..=1024)
+                    .rev()
+                    .find(|i| line.is_char_boundary(*i))
+                    .unwrap_or(0);
                 line.truncate(cut);
             }
             self.line(line);

@@ -12,7 +12,10 @@ pub(crate) struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), next: 1 }
+        Self {
+            items: BTreeMap::new(),
+            next: 1,
+        }
     }
 }
 

@@ -30,14 +30,27 @@ pub(crate) struct Timers {
 impl Timers {
     /// Starts a timer; false when all are taken. The first tick counted is the
     /// one under way, so a timer fires up to 1 ms early, as FreeRTOS's do.
-    pub(crate) fn start(&mut self, now: Instant, boot: Instant, id: i32, ms: u64, repeat: i32) -> bool {
+    pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        boot: Instant,
+        id: i32,
+        ms: u64,
+        repeat: i32,
+    ) -> bool {
         if self.list.len() >= LIMIT {
             return false;
         }
         let ticks = u64::try_from(now.since(boot).as_millis()).unwrap_or(u64::MAX);
         let next = boot + Duration::from_millis(ticks.saturating_add(ms));
         self.last_key += 1;
-        self.list.push(Timer { key: self.last_key, id, repeat, period_ms: ms, next: Some(next) });
+        self.list.push(Timer {
+            key: self.last_key,
+            id,
+            repeat,
+            period_ms: ms,
+            next: Some(next),
+        });
         true
     }
 
@@ -50,7 +63,11 @@ impl Timers {
     pub(crate) fn poll(&mut self, now: Instant) -> Option<u64> {
         let due = |timer: &&mut Timer| timer.next.is_some_and(|at| at <= now);
         // Equal times fire in the order of their start.
-        let timer = self.list.iter_mut().filter(due).min_by_key(|timer| (timer.next, timer.key))?;
+        let timer = self
+            .list
+            .iter_mut()
+            .filter(due)
+            .min_by_key(|timer| (timer.next, timer.key))?;
         timer.next = match (timer.repeat, timer.next) {
             (0, _) | (_, None) => None,
             (_, Some(at)) => Some(at + Duration::from_millis(timer.period_ms)),

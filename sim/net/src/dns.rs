@@ -22,7 +22,12 @@ pub fn question(id: u16, name: &str) -> Option<Vec<u8>> {
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
     let name = Name::new(name).ok()?;
-    packet.questions.push(Question::new(name, QTYPE::TYPE(TYPE::A), CLASS::IN.into(), false));
+    packet.questions.push(Question::new(
+        name,
+        QTYPE::TYPE(TYPE::A),
+        CLASS::IN.into(),
+        false,
+    ));
     packet.build_bytes_vec().ok()
 }
 
@@ -47,8 +52,15 @@ pub fn answer(
     reply.questions.push(question.clone());
     if question.qtype == QTYPE::TYPE(TYPE::A) {
         for address in addresses.into_iter().flatten() {
-            let data = RData::A(A { address: address.into() });
-            reply.answers.push(ResourceRecord::new(question.qname.clone(), CLASS::IN, TTL, data));
+            let data = RData::A(A {
+                address: address.into(),
+            });
+            reply.answers.push(ResourceRecord::new(
+                question.qname.clone(),
+                CLASS::IN,
+                TTL,
+                data,
+            ));
         }
     }
     reply.build_bytes_vec_compressed().ok()
@@ -68,5 +80,9 @@ pub fn read_answer(id: u16, message: &[u8]) -> Option<Answer> {
             _ => None,
         })
         .collect();
-    Some(if addresses.is_empty() { Answer::Nothing } else { Answer::Addresses(addresses) })
+    Some(if addresses.is_empty() {
+        Answer::Nothing
+    } else {
+        Answer::Addresses(addresses)
+    })
 }

@@ -14,7 +14,11 @@ pub(crate) struct Queues {
 
 impl Queues {
     pub(crate) fn new(mtu: usize) -> Self {
-        Self { rx: VecDeque::new(), tx: VecDeque::new(), mtu }
+        Self {
+            rx: VecDeque::new(),
+            tx: VecDeque::new(),
+            mtu,
+        }
     }
 }
 

@@ -125,13 +125,22 @@ impl Resolver {
         None
     }
 
-    fn finish(&mut self, index: usize, addresses: Vec<Ipv4Addr>, stack: &mut dyn IpStack) -> Lookup {
+    fn finish(
+        &mut self,
+        index: usize,
+        addresses: Vec<Ipv4Addr>,
+        stack: &mut dyn IpStack,
+    ) -> Lookup {
         let job = self.jobs.remove(index);
         stack.udp_close(job.socket);
         if self.jobs.is_empty() {
-            self.lines.push("dns_run 693:dns all done ,now stop".to_owned());
+            self.lines
+                .push("dns_run 693:dns all done ,now stop".to_owned());
         }
-        Lookup { id: job.id, addresses }
+        Lookup {
+            id: job.id,
+            addresses,
+        }
     }
 
     /// Forgets all lookups: the link is gone.

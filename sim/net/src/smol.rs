@@ -133,7 +133,10 @@ impl SmolStack {
     /// A connection that has come in since the last call, and its port.
     pub fn accept(&mut self) -> Option<(TcpId, u16)> {
         let index = self.listening.iter().position(|(_, id)| {
-            let state = self.tcp.get(id).map(|c| self.sockets.get::<tcp::Socket<'_>>(c.handle).state());
+            let state = self
+                .tcp
+                .get(id)
+                .map(|c| self.sockets.get::<tcp::Socket<'_>>(c.handle).state());
             !matches!(state, Some(tcp::State::Listen | tcp::State::SynReceived))
         })?;
         let (port, id) = self.listening.remove(index);
@@ -154,15 +157,23 @@ impl SmolStack {
     }
 
     fn tcp_mut(&mut self, id: TcpId) -> Option<&mut tcp::Socket<'static>> {
-        self.tcp.get(&id).map(|c| self.sockets.get_mut::<tcp::Socket<'static>>(c.handle))
+        self.tcp
+            .get(&id)
+            .map(|c| self.sockets.get_mut::<tcp::Socket<'static>>(c.handle))
     }
 
     fn udp_mut(&mut self, id: UdpId) -> Option<&mut udp::Socket<'static>> {
-        self.udp.get(&id).map(|handle| self.sockets.get_mut::<udp::Socket<'static>>(*handle))
+        self.udp
+            .get(&id)
+            .map(|handle| self.sockets.get_mut::<udp::Socket<'static>>(*handle))
     }
 
     fn choose_port(&mut self) -> u16 {
-        self.next_port = if self.next_port >= 65_000 { FIRST_PORT } else { self.next_port + 1 };
+        self.next_port = if self.next_port >= 65_000 {
+            FIRST_PORT
+        } else {
+            self.next_port + 1
+        };
         self.next_port
     }
 
@@ -175,7 +186,9 @@ impl SmolStack {
     /// Aborts connections whose peer has owed an acknowledgement too long.
     fn give_up_on_the_silent(&mut self, now: Instant) {
         for connection in self.tcp.values_mut() {
-            let socket = self.sockets.get_mut::<tcp::Socket<'static>>(connection.handle);
+            let socket = self
+                .sockets
+                .get_mut::<tcp::Socket<'static>>(connection.handle);
             // States that wait for the peer to acknowledge a SYN or a FIN, or to
             // send its own.
             let flag = matches!(
@@ -193,7 +206,10 @@ impl SmolStack {
                 Some((since, before)) if waiting >= before => Some((since, before)),
                 _ => Some((now, waiting)),
             };
-            if connection.owed.is_some_and(|(since, _)| now.since(since) >= self.shape.timeout) {
+            if connection
+                .owed
+                .is_some_and(|(since, _)| now.since(since) >= self.shape.timeout)
+            {
                 socket.abort();
                 connection.owed = None;
             }
@@ -202,7 +218,12 @@ impl SmolStack {
 
     /// When the first peer's patience ends.
     fn patience_ends(&self) -> Option<Instant> {
-        let since = self.tcp.values().filter_map(|c| c.owed).map(|(since, _)| since).min()?;
+        let since = self
+            .tcp
+            .values()
+            .filter_map(|c| c.owed)
+            .map(|(since, _)| since)
+            .min()?;
         Some(since + self.shape.timeout)
     }
 
@@ -259,7 +280,10 @@ impl IpStack for SmolStack {
         let handle = self.tcp[&id].handle;
         let socket = self.sockets.get_mut::<tcp::Socket<'static>>(handle);
         let endpoint = IpEndpoint::new(IpAddress::Ipv4(*remote.ip()), remote.port());
-        if socket.connect(self.interface.context(), endpoint, port).is_err() {
+        if socket
+            .connect(self.interface.context(), endpoint, port)
+            .is_err()
+        {
             self.forget(id);
             return None;
         }
@@ -267,11 +291,15 @@ impl IpStack for SmolStack {
     }
 
     fn tcp_write(&mut self, id: TcpId, bytes: &[u8]) -> usize {
-        self.tcp_mut(id).and_then(|socket| socket.send_slice(bytes).ok()).unwrap_or(0)
+        self.tcp_mut(id)
+            .and_then(|socket| socket.send_slice(bytes).ok())
+            .unwrap_or(0)
     }
 
     fn tcp_read(&mut self, id: TcpId, max: usize) -> Vec<u8> {
-        let Some(socket) = self.tcp_mut(id) else { return Vec::new() };
+        let Some(socket) = self.tcp_mut(id) else {
+            return Vec::new();
+        };
         let mut bytes = vec![0; max.min(socket.recv_queue())];
         let len = socket.recv_slice(&mut bytes).unwrap_or(0);
         bytes.truncate(len);
@@ -279,23 +307,36 @@ impl IpStack for SmolStack {
     }
 
     fn tcp_status(&self, id: TcpId) -> TcpStatus {
-        let closed =
-            TcpStatus { state: TcpState::Closed, readable: 0, unacknowledged: 0, writable: 0 };
-        let Some(connection) = self.tcp.get(&id) else { return closed };
+        let closed = TcpStatus {
+            state: TcpState::Closed,
+            readable: 0,
+            unacknowledged: 0,
+            writable: 0,
+        };
+        let Some(connection) = self.tcp.get(&id) else {
+            return closed;
+        };
         let socket = self.sockets.get::<tcp::Socket<'static>>(connection.handle);
         let state = match socket.state() {
-            tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => TcpState::Connecting,
-            tcp::State::Closed => TcpState::Closed,
-            tcp::State::CloseWait | tcp::State::LastAck | tcp::State::Closing | tcp::State::TimeWait => {
-                TcpState::HalfClosed
+            tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => {
+                TcpState::Connecting
             }
+            tcp::State::Closed => TcpState::Closed,
+            tcp::State::CloseWait
+            | tcp::State::LastAck
+            | tcp::State::Closing
+            | tcp::State::TimeWait => TcpState::HalfClosed,
             _ => TcpState::Open,
         };
         TcpStatus {
             state,
             readable: socket.recv_queue(),
             unacknowledged: socket.send_queue(),
-            writable: if socket.may_send() { socket.send_capacity() - socket.send_queue() } else { 0 },
+            writable: if socket.may_send() {
+                socket.send_capacity() - socket.send_queue()
+            } else {
+                0
+            },
         }
     }
 
@@ -316,7 +357,10 @@ impl IpStack for SmolStack {
 
     fn udp_open(&mut self, port: u16) -> UdpId {
         let buffer = || {
-            udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; UDP_PACKETS], vec![0; UDP_BYTES])
+            udp::PacketBuffer::new(
+                vec![udp::PacketMetadata::EMPTY; UDP_PACKETS],
+                vec![0; UDP_BYTES],
+            )
         };
         let mut socket = udp::Socket::new(buffer(), buffer());
         let port = if port == 0 { self.choose_port() } else { port };
@@ -333,14 +377,18 @@ impl IpStack for SmolStack {
             return false;
         }
         let endpoint = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());
-        self.udp_mut(id).is_some_and(|socket| socket.send_slice(bytes, endpoint).is_ok())
+        self.udp_mut(id)
+            .is_some_and(|socket| socket.send_slice(bytes, endpoint).is_ok())
     }
 
     fn udp_receive(&mut self, id: UdpId) -> Option<(SocketAddrV4, Vec<u8>)> {
         let (bytes, meta) = self.udp_mut(id)?.recv().ok()?;
         // Without the IPv6 feature there is no other kind of address.
         let IpAddress::Ipv4(address) = meta.endpoint.addr;
-        Some((SocketAddrV4::new(address, meta.endpoint.port), bytes.to_vec()))
+        Some((
+            SocketAddrV4::new(address, meta.endpoint.port),
+            bytes.to_vec(),
+        ))
     }
 
     fn udp_close(&mut self, id: UdpId) {
@@ -354,7 +402,8 @@ impl IpStack for SmolStack {
     }
 
     fn poll(&mut self, now: Instant) {
-        self.interface.poll(smol_now(now), &mut self.queues, &mut self.sockets);
+        self.interface
+            .poll(smol_now(now), &mut self.queues, &mut self.sockets);
         self.give_up_on_the_silent(now);
         if !self.closing.is_empty() {
             self.forget_closed();
@@ -366,9 +415,10 @@ impl IpStack for SmolStack {
     }
 
     fn next_wake(&mut self, now: Instant) -> Option<Instant> {
-        let at = self.interface.poll_at(smol_now(now), &self.sockets).map(|at| {
-            Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0) * 1000)
-        });
+        let at = self
+            .interface
+            .poll_at(smol_now(now), &self.sockets)
+            .map(|at| Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0) * 1000));
         let next = [at, self.patience_ends()].into_iter().flatten().min()?;
         Some(next.max(now))
     }

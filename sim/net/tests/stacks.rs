@@ -23,7 +23,12 @@ impl Pair {
         device.set_address(Some(DEVICE));
         host.set_address(Some(HOST));
         host.listen(80);
-        Self { device, host, now: Instant::ZERO, connected: true }
+        Self {
+            device,
+            host,
+            now: Instant::ZERO,
+            connected: true,
+        }
     }
 
     /// Exchanges packets until both are quiet.
@@ -52,7 +57,10 @@ impl Pair {
 
     /// Jumps to the next wake-up; false if nobody wants one before `end`.
     fn advance(&mut self, end: Instant) -> bool {
-        let wakes = [self.device.next_wake(self.now), self.host.next_wake(self.now)];
+        let wakes = [
+            self.device.next_wake(self.now),
+            self.host.next_wake(self.now),
+        ];
         match wakes.into_iter().flatten().min() {
             Some(at) if at <= end => {
                 self.now = self.now.max(at);
@@ -66,7 +74,10 @@ impl Pair {
 #[test]
 fn bytes_flow_and_acknowledgement_is_seen() {
     let mut pair = Pair::new();
-    let id = pair.device.tcp_connect(SocketAddrV4::new(HOST, 80)).unwrap();
+    let id = pair
+        .device
+        .tcp_connect(SocketAddrV4::new(HOST, 80))
+        .unwrap();
     pair.settle();
     assert_eq!(pair.device.tcp_status(id).state, TcpState::Open);
     let (peer, port) = pair.host.accept().unwrap();
@@ -76,7 +87,10 @@ fn bytes_flow_and_acknowledgement_is_seen() {
     pair.settle();
     assert_eq!(pair.host.tcp_read(peer, 100), b"hello");
     while pair.device.tcp_status(id).unacknowledged > 0 {
-        assert!(pair.advance(Instant::from_millis(1000)), "the host's delayed ACK comes");
+        assert!(
+            pair.advance(Instant::from_millis(1000)),
+            "the host's delayed ACK comes"
+        );
         pair.settle();
     }
     pair.host.tcp_close(peer);
@@ -87,7 +101,10 @@ fn bytes_flow_and_acknowledgement_is_seen() {
 #[test]
 fn a_port_nobody_listens_on_refuses() {
     let mut pair = Pair::new();
-    let id = pair.device.tcp_connect(SocketAddrV4::new(HOST, 81)).unwrap();
+    let id = pair
+        .device
+        .tcp_connect(SocketAddrV4::new(HOST, 81))
+        .unwrap();
     pair.settle();
     assert_eq!(pair.device.tcp_status(id).state, TcpState::Closed);
 }
@@ -96,13 +113,20 @@ fn a_port_nobody_listens_on_refuses() {
 fn a_black_hole_ends_a_connect_after_the_timeout() {
     let mut pair = Pair::new();
     pair.connected = false;
-    let id = pair.device.tcp_connect(SocketAddrV4::new(HOST, 80)).unwrap();
+    let id = pair
+        .device
+        .tcp_connect(SocketAddrV4::new(HOST, 80))
+        .unwrap();
     pair.settle();
     while pair.device.tcp_status(id).state == TcpState::Connecting {
         assert!(pair.advance(Instant::from_millis(200_000)));
         pair.settle();
     }
-    assert!((55_000..=65_000).contains(&pair.now.millis()), "{}", pair.now);
+    assert!(
+        (55_000..=65_000).contains(&pair.now.millis()),
+        "{}",
+        pair.now
+    );
 }
 
 #[test]
@@ -124,15 +148,24 @@ fn a_lookup_climbs_the_ladder_and_gives_up() {
     // Two servers, 0.9 + 1.8 + 2.7 s each.
     assert_eq!(now, Instant::from_millis(10_800));
     let lines = resolver.take_lines();
-    assert_eq!(lines[0], "dns_run 676:nowhere.example state 0 id 1 ipv6 0 use dns server2, try 0");
+    assert_eq!(
+        lines[0],
+        "dns_run 676:nowhere.example state 0 id 1 ipv6 0 use dns server2, try 0"
+    );
     assert_eq!(lines.len(), 7);
 }
 
 #[test]
 fn questions_and_answers_agree() {
     let question = dns::question(7, "echo.airtun.air32.cn").unwrap();
-    let answer = dns::answer(&question, |name| (name == "echo.airtun.air32.cn").then(|| vec![HOST])).unwrap();
-    assert_eq!(dns::read_answer(7, &answer), Some(dns::Answer::Addresses(vec![HOST])));
+    let answer = dns::answer(&question, |name| {
+        (name == "echo.airtun.air32.cn").then(|| vec![HOST])
+    })
+    .unwrap();
+    assert_eq!(
+        dns::read_answer(7, &answer),
+        Some(dns::Answer::Addresses(vec![HOST]))
+    );
     assert_eq!(dns::read_answer(8, &answer), None);
     let unknown = dns::answer(&question, |_| None).unwrap();
     assert_eq!(dns::read_answer(7, &unknown), Some(dns::Answer::Nothing));

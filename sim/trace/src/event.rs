@@ -195,12 +195,24 @@ impl Event {
     /// An event with all its bytes.
     pub fn new(time: Instant, source: Source, kind: Kind, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        Self { time, source, kind, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX), bytes }
+        Self {
+            time,
+            source,
+            kind,
+            len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            bytes,
+        }
     }
 
     /// An opaque event that keeps only the length of its bytes.
     pub fn sized(time: Instant, source: Source, kind: Kind, len: usize) -> Self {
-        Self { time, source, kind, len: u32::try_from(len).unwrap_or(u32::MAX), bytes: Vec::new() }
+        Self {
+            time,
+            source,
+            kind,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            bytes: Vec::new(),
+        }
     }
 
     /// The bytes as text, invalid UTF-8 replaced.
@@ -212,7 +224,13 @@ impl Event {
 impl fmt::Display for Event {
     /// One line: time, source, kind, and the bytes, escaped where unprintable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{:>12}] {:<7} {:<12} ", self.time.to_string(), self.source.name(), self.kind.name())?;
+        write!(
+            f,
+            "[{:>12}] {:<7} {:<12} ",
+            self.time.to_string(),
+            self.source.name(),
+            self.kind.name()
+        )?;
         if self.kind.is_opaque() {
             return write!(f, "{} bytes", self.len);
         }

@@ -28,7 +28,9 @@ pub enum ReadError {
     #[error("not an airbench recording (it does not begin with ABTRACE)")]
     NotARecording,
     /// Written by another version of the format.
-    #[error("recording has format version {0}, this airbench reads version {VERSION}; record it again")]
+    #[error(
+        "recording has format version {0}, this airbench reads version {VERSION}; record it again"
+    )]
     Version(u16),
     /// The header is damaged.
     #[error("the recording's header is damaged: {0}")]
@@ -55,9 +57,16 @@ impl<W: Write> Writer<W> {
         let json = serde_json::to_vec(header)?;
         out.write_all(&MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
-        out.write_all(&u32::try_from(json.len()).map_err(io::Error::other)?.to_le_bytes())?;
+        out.write_all(
+            &u32::try_from(json.len())
+                .map_err(io::Error::other)?
+                .to_le_bytes(),
+        )?;
         out.write_all(&json)?;
-        Ok(Self { out, scratch: Vec::new() })
+        Ok(Self {
+            out,
+            scratch: Vec::new(),
+        })
     }
 
     /// Appends one event.
@@ -111,7 +120,13 @@ impl<R: Read> Reader<R> {
         (&mut input).take(u64::from(len)).read_to_end(&mut json)?;
         let header =
             serde_json::from_slice(&json).map_err(|error| ReadError::Header(error.to_string()))?;
-        Ok((header, Self { input, offset: 14 + u64::from(len) }))
+        Ok((
+            header,
+            Self {
+                input,
+                offset: 14 + u64::from(len),
+            },
+        ))
     }
 
     /// The next event; `None` at the end. A record that was cut off while
@@ -126,7 +141,9 @@ impl<R: Read> Reader<R> {
             return Err(self.damaged("impossible record length"));
         }
         let mut record = Vec::new();
-        (&mut self.input).take(u64::from(len)).read_to_end(&mut record)?;
+        (&mut self.input)
+            .take(u64::from(len))
+            .read_to_end(&mut record)?;
         let mut sum = [0u8; 4];
         if record.len() < len as usize || !self.fill(&mut sum)? {
             return Ok(None);
@@ -145,11 +162,20 @@ impl<R: Read> Reader<R> {
         let source = Source::from_number(fixed[8]).ok_or_else(|| self.damaged("unknown source"))?;
         let kind = Kind::from_number(fixed[9]).ok_or_else(|| self.damaged("unknown kind"))?;
         let len = u32::from_le_bytes(fixed[10..].try_into().expect("four bytes are left"));
-        Ok(Event { time: Instant::from_nanos(time), source, kind, len, bytes: bytes.to_vec() })
+        Ok(Event {
+            time: Instant::from_nanos(time),
+            source,
+            kind,
+            len,
+            bytes: bytes.to_vec(),
+        })
     }
 
     fn damaged(&self, what: &'static str) -> ReadError {
-        ReadError::Record { offset: self.offset, what }
+        ReadError::Record {
+            offset: self.offset,
+            what,
+        }
     }
 
     /// False if the input ended first.

@@ -45,7 +45,13 @@ pub struct Log {
 impl Log {
     /// An empty log.
     pub fn new(retention: Retention) -> Self {
-        Self { hash: Xxh3::new(), count: 0, kept: VecDeque::new(), first: 0, retention }
+        Self {
+            hash: Xxh3::new(),
+            count: 0,
+            kept: VecDeque::new(),
+            first: 0,
+            retention,
+        }
     }
 
     /// Appends an event. Times never go backwards.
@@ -53,7 +59,9 @@ impl Log {
         debug_assert!(
             self.kept.back().is_none_or(|last| last.time <= event.time),
             "{event} comes after {}",
-            self.kept.back().map_or_else(String::new, ToString::to_string)
+            self.kept
+                .back()
+                .map_or_else(String::new, ToString::to_string)
         );
         let mut head = [0u8; 14];
         head[..8].copy_from_slice(&event.time.nanos().to_le_bytes());

@@ -9,8 +9,15 @@ use proptest::prelude::*;
 fn event() -> impl Strategy<Value = Event> {
     let source = (0u8..11).prop_map(|n| Source::from_number(n).unwrap());
     let kind = (0u8..17).prop_map(|n| Kind::from_number(n).unwrap());
-    (any::<u64>(), source, kind, prop::collection::vec(any::<u8>(), 0..200))
-        .prop_map(|(t, source, kind, bytes)| Event::new(Instant::from_nanos(t), source, kind, bytes))
+    (
+        any::<u64>(),
+        source,
+        kind,
+        prop::collection::vec(any::<u8>(), 0..200),
+    )
+        .prop_map(|(t, source, kind, bytes)| {
+            Event::new(Instant::from_nanos(t), source, kind, bytes)
+        })
 }
 
 fn record(events: &[Event]) -> Vec<u8> {
@@ -64,7 +71,10 @@ proptest! {
 
 #[test]
 fn other_files_are_refused_by_name() {
-    assert!(matches!(read(b"PK\x03\x04 something else"), Err(ReadError::NotARecording)));
+    assert!(matches!(
+        read(b"PK\x03\x04 something else"),
+        Err(ReadError::NotARecording)
+    ));
     let mut file = record(&[]);
     file[8] = 9;
     assert!(matches!(read(&file), Err(ReadError::Version(9))));
@@ -74,7 +84,12 @@ fn other_files_are_refused_by_name() {
 fn the_hash_covers_plaintext_and_of_packets_the_length() {
     let hash = |kind, bytes: &[u8]| {
         let mut log = Log::new(Retention::Last(1));
-        log.push(Event::new(Instant::from_millis(1), Source::Link, kind, bytes));
+        log.push(Event::new(
+            Instant::from_millis(1),
+            Source::Link,
+            kind,
+            bytes,
+        ));
         log.hash()
     };
     assert_ne!(hash(Kind::Line, b"one"), hash(Kind::Line, b"two"));

@@ -30,7 +30,12 @@ pub struct Framing {
 impl Default for Framing {
     /// 115200 8N1.
     fn default() -> Self {
-        Self { baud: 115_200, data_bits: 8, stop_bits: 1, parity: Parity::None }
+        Self {
+            baud: 115_200,
+            data_bits: 8,
+            stop_bits: 1,
+            parity: Parity::None,
+        }
     }
 }
 

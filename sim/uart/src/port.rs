@@ -20,7 +20,11 @@ pub struct Tunables {
 
 impl Default for Tunables {
     fn default() -> Self {
-        Self { idle_tenths: 25, idle_minimum: Duration::from_millis(1), cache_maximum: 8192 }
+        Self {
+            idle_tenths: 25,
+            idle_minimum: Duration::from_millis(1),
+            cache_maximum: 8192,
+        }
     }
 }
 
@@ -139,7 +143,12 @@ impl Port {
         let framing = framing.or(self.framing).unwrap_or_default();
         let start = self.peer_busy.max(now);
         self.peer_busy = start + framing.characters(bytes.len());
-        self.incoming.push_back(Burst { start, framing, bytes, taken: 0 });
+        self.incoming.push_back(Burst {
+            start,
+            framing,
+            bytes,
+            taken: 0,
+        });
     }
 
     /// Moves what has arrived by `now` into the cache.
@@ -167,7 +176,8 @@ impl Port {
                 self.cache.extend(&burst.bytes[from..from + kept]);
                 self.unnotified = Some(last);
                 if kept < count {
-                    self.pending.push_back(Output::Lost(Lost::Overflow, count - kept));
+                    self.pending
+                        .push_back(Output::Lost(Lost::Overflow, count - kept));
                 }
             }
             if burst.taken < burst.bytes.len() {
@@ -197,10 +207,13 @@ impl Port {
 
     /// Queues bytes for sending; false if the port is not set up.
     pub fn write(&mut self, now: Instant, bytes: &[u8]) -> bool {
-        let Some(framing) = self.framing else { return false };
+        let Some(framing) = self.framing else {
+            return false;
+        };
         for chunk in bytes.chunks(CHUNK) {
             let start = self.outgoing.back().map_or(now, |(end, _)| *end);
-            self.outgoing.push_back((start + framing.characters(chunk.len()), chunk.to_vec()));
+            self.outgoing
+                .push_back((start + framing.characters(chunk.len()), chunk.to_vec()));
         }
         true
     }
@@ -240,7 +253,10 @@ impl Port {
         }
         let idle = last + self.tunables.idle(framing);
         // The next byte restarts the silence.
-        let next = self.incoming.front().map(|burst| burst.arrival(burst.taken));
+        let next = self
+            .incoming
+            .front()
+            .map(|burst| burst.arrival(burst.taken));
         (next.is_none_or(|next| next > idle)).then_some(idle)
     }
 
@@ -256,10 +272,15 @@ impl Port {
         // The next byte count worth a look: the end of the burst, or the byte
         // that makes the cache exceed its size.
         let arrival = self.incoming.front().map(|burst| {
-            let excess = (self.cache_size + 1).saturating_sub(self.cache.len()).max(1);
+            let excess = (self.cache_size + 1)
+                .saturating_sub(self.cache.len())
+                .max(1);
             let index = (burst.taken + excess - 1).min(burst.bytes.len() - 1);
             burst.arrival(index)
         });
-        [sent, arrival, self.notification()].into_iter().flatten().min()
+        [sent, arrival, self.notification()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

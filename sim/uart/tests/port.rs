@@ -31,7 +31,10 @@ fn six_bytes_at_115200_take_521_microseconds_and_notify_one_millisecond_later() 
     port.send_to_device(Instant::ZERO, b"\"echo\"".to_vec(), None);
     let outputs = drain(&mut port);
     let end = Instant::from_nanos(520_833);
-    assert_eq!(outputs, [(end + Duration::from_millis(1), Output::Receive(6))]);
+    assert_eq!(
+        outputs,
+        [(end + Duration::from_millis(1), Output::Receive(6))]
+    );
     assert_eq!(port.read(end, 100), b"\"echo\"");
 }
 
@@ -49,7 +52,10 @@ fn a_gap_shorter_than_the_idle_time_merges_two_bursts() {
     let mut port = port();
     port.send_to_device(Instant::ZERO, b"ab".to_vec(), None);
     port.send_to_device(Instant::from_nanos(900_000), b"cd".to_vec(), None);
-    let receives: Vec<_> = drain(&mut port).into_iter().map(|(_, output)| output).collect();
+    let receives: Vec<_> = drain(&mut port)
+        .into_iter()
+        .map(|(_, output)| output)
+        .collect();
     assert_eq!(receives, [Output::Receive(4)]);
 }
 
@@ -61,7 +67,13 @@ fn streaming_beyond_the_cache_size_notifies_early_and_drops_past_the_maximum() {
     assert_eq!(outputs[0].1, Output::Receive(2049));
     let lost: usize = outputs
         .iter()
-        .map(|(_, output)| if let Output::Lost(Lost::Overflow, n) = output { *n } else { 0 })
+        .map(|(_, output)| {
+            if let Output::Lost(Lost::Overflow, n) = output {
+                *n
+            } else {
+                0
+            }
+        })
         .sum();
     assert_eq!(lost, 10_000 - 8192);
 }
@@ -69,9 +81,15 @@ fn streaming_beyond_the_cache_size_notifies_early_and_drops_past_the_maximum() {
 #[test]
 fn a_peer_at_another_rate_is_not_understood() {
     let mut port = port();
-    let slow = Framing { baud: 9600, ..Framing::default() };
+    let slow = Framing {
+        baud: 9600,
+        ..Framing::default()
+    };
     port.send_to_device(Instant::ZERO, b"hello".to_vec(), Some(slow));
-    assert_eq!(drain(&mut port).pop().unwrap().1, Output::Lost(Lost::Framing, 5));
+    assert_eq!(
+        drain(&mut port).pop().unwrap().1,
+        Output::Lost(Lost::Framing, 5)
+    );
 }
 
 #[test]
@@ -79,7 +97,13 @@ fn what_the_device_writes_leaves_at_line_rate() {
     let mut port = port();
     assert!(port.write(Instant::ZERO, &[7; 300]));
     let outputs = drain(&mut port);
-    assert_eq!(outputs[0], (Instant::ZERO + Framing::default().characters(256), Output::Sent(vec![7; 256])));
+    assert_eq!(
+        outputs[0],
+        (
+            Instant::ZERO + Framing::default().characters(256),
+            Output::Sent(vec![7; 256])
+        )
+    );
     assert_eq!(outputs[1].1, Output::Sent(vec![7; 44]));
     assert_eq!(outputs[2].1, Output::Drained);
 }

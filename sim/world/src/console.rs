@@ -19,7 +19,10 @@ const PC_ZONE_MS: i64 = 8 * 3600 * 1000;
 impl Console {
     /// A console for a world that began at `epoch` (UTC seconds).
     pub fn new(epoch: i64) -> Self {
-        Self { epoch_ms: epoch * 1000 + PC_ZONE_MS, boot: Instant::ZERO }
+        Self {
+            epoch_ms: epoch * 1000 + PC_ZONE_MS,
+            boot: Instant::ZERO,
+        }
     }
 
     /// The line of an event, if it is one of the console.

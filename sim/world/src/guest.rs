@@ -37,7 +37,10 @@ impl Observer for Collector {
             Event::Sent(opcode, payload) => (Kind::MessageOut, message(opcode, payload)),
             Event::Closed(how) => (Kind::Closed, how.as_bytes().to_vec()),
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(entry);
     }
 }
 
@@ -51,7 +54,12 @@ struct ParkSignal {
 impl ParkSignal {
     fn signal(&self) {
         self.parked.store(true, Ordering::Relaxed);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(waker) = self
+            .waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             waker.wake();
         }
     }
@@ -79,7 +87,10 @@ impl Guest {
             .expect("a runtime without drivers asks the system for nothing");
         let clock = VirtualClock::new(epoch);
         let observed = Observed::default();
-        let server = Server::new(Arc::new(clock.clone()), Arc::new(Collector(Arc::clone(&observed))));
+        let server = Server::new(
+            Arc::new(clock.clone()),
+            Arc::new(Collector(Arc::clone(&observed))),
+        );
         Self {
             runtime,
             signal,
@@ -120,7 +131,8 @@ impl Guest {
                 }
             });
         } else {
-            self.runtime.spawn(async move { server.serve(stream).await });
+            self.runtime
+                .spawn(async move { server.serve(stream).await });
         }
         self.pipes.insert(self.last, pipe);
         self.last
@@ -150,7 +162,11 @@ impl Guest {
             if self.signal.parked.load(Ordering::Relaxed) {
                 return Poll::Ready(());
             }
-            let mut waker = self.signal.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waker = self
+                .signal
+                .waker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             *waker = Some(cx.waker().clone());
             Poll::Pending
         }));

@@ -61,7 +61,12 @@ impl Internet {
             let mut stack = SmolStack::new(Shape::host(), rng.bits());
             stack.set_address(Some(address));
             let service = service(&mut stack);
-            hosts.push(Host { address, stack, service, wake: None });
+            hosts.push(Host {
+                address,
+                stack,
+                service,
+                wake: None,
+            });
         };
         for server in &setup.profile.modem.dns {
             add(*server, |stack| Service::Dns(stack.udp_open(53)));
@@ -71,9 +76,20 @@ impl Internet {
             stack.listen(443);
             Service::Airtun(Vec::new())
         });
-        add(ERRDUMP, |stack| Service::ErrDump(stack.udp_open(ERRDUMP_PORT)));
-        let address = |service: &str| if service == "errdump" { ERRDUMP } else { AIRTUN };
-        let names = setup.names.iter().map(|(name, service)| (name.clone(), address(service)));
+        add(ERRDUMP, |stack| {
+            Service::ErrDump(stack.udp_open(ERRDUMP_PORT))
+        });
+        let address = |service: &str| {
+            if service == "errdump" {
+                ERRDUMP
+            } else {
+                AIRTUN
+            }
+        };
+        let names = setup
+            .names
+            .iter()
+            .map(|(name, service)| (name.clone(), address(service)));
         Self {
             hosts,
             guest: Guest::new(setup.epoch),
@@ -115,7 +131,8 @@ impl Internet {
             Service::Dns(socket) => answer_names(&mut host.stack, *socket, &self.names),
             Service::ErrDump(socket) => {
                 while let Some((from, bytes)) = host.stack.udp_receive(*socket) {
-                    self.events.push(Event::new(now, Source::Server, Kind::Datagram, bytes));
+                    self.events
+                        .push(Event::new(now, Source::Server, Kind::Datagram, bytes));
                     host.stack.udp_send(*socket, from, ERRDUMP_ACK);
                 }
             }
@@ -123,7 +140,8 @@ impl Internet {
                 self.guest.advance(now);
                 serve(&mut host.stack, connections, &mut self.guest);
                 for (kind, bytes) in self.guest.take_observed() {
-                    self.events.push(Event::new(now, Source::Server, kind, bytes));
+                    self.events
+                        .push(Event::new(now, Source::Server, kind, bytes));
                 }
             }
         }
@@ -144,7 +162,9 @@ impl Internet {
         self.serving = serving;
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
-            let Service::Airtun(connections) = &mut host.service else { continue };
+            let Service::Airtun(connections) = &mut host.service else {
+                continue;
+            };
             if serving {
                 host.stack.listen(80);
                 host.stack.listen(443);
@@ -177,7 +197,9 @@ impl Internet {
 
 fn answer_names(stack: &mut SmolStack, socket: UdpId, names: &BTreeMap<String, Ipv4Addr>) {
     while let Some((from, message)) = stack.udp_receive(socket) {
-        let answer = dns::answer(&message, |name| names.get(name).map(|address| vec![*address]));
+        let answer = dns::answer(&message, |name| {
+            names.get(name).map(|address| vec![*address])
+        });
         if let Some(answer) = answer {
             let to = SocketAddrV4::new(*from.ip(), from.port());
             stack.udp_send(socket, to, &answer);
@@ -189,10 +211,17 @@ fn answer_names(stack: &mut SmolStack, socket: UdpId, names: &BTreeMap<String, I
 fn serve(stack: &mut SmolStack, connections: &mut Vec<Connection>, guest: &mut Guest) {
     while let Some((tcp, port)) = stack.accept() {
         let stream = guest.connect(port == 443);
-        connections.push(Connection { tcp, stream, backlog: Vec::new(), ended: false });
+        connections.push(Connection {
+            tcp,
+            stream,
+            backlog: Vec::new(),
+            ended: false,
+        });
     }
     for connection in connections.iter_mut() {
-        let Some(pipe) = guest.pipe(connection.stream) else { continue };
+        let Some(pipe) = guest.pipe(connection.stream) else {
+            continue;
+        };
         let status = stack.tcp_status(connection.tcp);
         if status.readable > 0 {
             pipe.deliver(&stack.tcp_read(connection.tcp, CHUNK));
@@ -204,7 +233,9 @@ fn serve(stack: &mut SmolStack, connections: &mut Vec<Connection>, guest: &mut G
     }
     guest.run();
     connections.retain_mut(|connection| {
-        let Some(pipe) = guest.pipe(connection.stream) else { return false };
+        let Some(pipe) = guest.pipe(connection.stream) else {
+            return false;
+        };
         connection.backlog.append(&mut pipe.take());
         if !connection.backlog.is_empty() {
             let taken = stack.tcp_write(connection.tcp, &connection.backlog);

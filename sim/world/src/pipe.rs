@@ -95,7 +95,11 @@ impl AsyncRead for GuestEnd {
 }
 
 impl AsyncWrite for GuestEnd {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let mut state = self.0.lock();
         if state.closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));

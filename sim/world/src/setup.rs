@@ -55,14 +55,20 @@ impl Setup {
             scripts,
             profile,
             identity: Identity::default(),
-            names: NAMES.iter().map(|(name, service)| ((*name).into(), (*service).into())).collect(),
+            names: NAMES
+                .iter()
+                .map(|(name, service)| ((*name).into(), (*service).into()))
+                .collect(),
         }
     }
 
     /// Maps a host name to a service.
     pub fn map_name(&mut self, name: &str, service: &str) -> Result<(), SetupError> {
         if !matches!(service, "airtun" | "errdump") {
-            return Err(SetupError::Service { name: name.to_owned(), service: service.to_owned() });
+            return Err(SetupError::Service {
+                name: name.to_owned(),
+                service: service.to_owned(),
+            });
         }
         self.names.retain(|(known, _)| known != name);
         self.names.push((name.to_owned(), service.to_owned()));

@@ -26,7 +26,10 @@ pub(crate) struct VirtualClock {
 
 impl VirtualClock {
     pub(crate) fn new(epoch: i64) -> Self {
-        Self { state: Arc::default(), epoch }
+        Self {
+            state: Arc::default(),
+            epoch,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -68,7 +71,11 @@ impl Clock for VirtualClock {
 
     fn sleep(&self, span: Duration) -> airbench_airtun::Sleep {
         let at = self.lock().now + span;
-        Box::pin(VirtualSleep { clock: self.clone(), at, id: None })
+        Box::pin(VirtualSleep {
+            clock: self.clone(),
+            at,
+            id: None,
+        })
     }
 }
 

@@ -123,7 +123,10 @@ impl World {
 
     /// Counts of the run so far.
     pub fn stats(&self) -> Stats {
-        Stats { delivered: self.board.delivered(), ..self.stats }
+        Stats {
+            delivered: self.board.delivered(),
+            ..self.stats
+        }
     }
 
     /// The board.
@@ -160,7 +163,10 @@ impl World {
             Action::Link(up, path) => *self.link.path_mut(Action::direction(*up)) = path.clone(),
             Action::Server(on) => self.internet.set_serving(now, *on),
             Action::Uart { id, bytes, baud } => {
-                let framing = baud.map(|baud| Framing { baud, ..Framing::default() });
+                let framing = baud.map(|baud| Framing {
+                    baud,
+                    ..Framing::default()
+                });
                 if self.board.send_to_uart(now, *id, bytes, framing)
                     && let Some(source) = Source::uart(*id)
                 {
@@ -175,7 +181,11 @@ impl World {
 
     /// When something happens next.
     pub fn next_wake(&self) -> Option<Instant> {
-        let wakes = [self.queue.next_time(), self.board.next_wake(), self.internet.next_wake()];
+        let wakes = [
+            self.queue.next_time(),
+            self.board.next_wake(),
+            self.internet.next_wake(),
+        ];
         wakes.into_iter().flatten().min().map(|at| at.max(self.now))
     }
 
@@ -204,7 +214,12 @@ impl World {
         self.internet.poll(at);
         self.collect();
         let outside = [self.queue.next_time(), self.internet.next_wake()];
-        let horizon = outside.into_iter().flatten().min().unwrap_or(Instant::FAR).min(end);
+        let horizon = outside
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Instant::FAR)
+            .min(end);
         let horizon = horizon.min(at + LOOK_AHEAD);
         let polled = self.board.poll(at, horizon);
         self.collect();

@@ -10,7 +10,10 @@ use airbench_world::{Action, Setup, World};
 use proptest::prelude::*;
 
 fn setup(firmware: &str, profile: &str, seed: u64) -> Setup {
-    let path = format!("{}/../../fixtures/firmware/{firmware}/main.lua", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../../fixtures/firmware/{firmware}/main.lua",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let mut scripts = Scripts::default();
     scripts.add("main.lua", std::fs::read(path).unwrap());
     let mut setup = Setup::new(scripts, Profile::load(profile).unwrap());
@@ -28,7 +31,13 @@ fn run(setup: &Setup, stops: &[u64]) -> Hash {
         world.run_until(Instant::from_millis(*stop)).unwrap();
     }
     world.run_until(Instant::from_millis(60_000)).unwrap();
-    world.act(&Action::Uart { id: 1, bytes: b"\"echo\"".to_vec(), baud: None }).unwrap();
+    world
+        .act(&Action::Uart {
+            id: 1,
+            bytes: b"\"echo\"".to_vec(),
+            baud: None,
+        })
+        .unwrap();
     world.run_until(Instant::ZERO + SPAN).unwrap();
     world.hash()
 }

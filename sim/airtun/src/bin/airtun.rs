@@ -45,7 +45,11 @@ impl Observer for Console {
                 println!("#{connection} {}", head.lines().next().unwrap_or_default());
             }
             Event::Received(opcode, payload) => {
-                println!("#{connection} < {} {}", opcode.name(), String::from_utf8_lossy(payload));
+                println!(
+                    "#{connection} < {} {}",
+                    opcode.name(),
+                    String::from_utf8_lossy(payload)
+                );
             }
             Event::Sent(opcode, payload) => {
                 println!("#{connection} > {} {} bytes", opcode.name(), payload.len());
@@ -57,8 +61,12 @@ impl Observer for Console {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime.map_err(|error| error.to_string()).and_then(|rt| rt.block_on(run(args)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|rt| rt.block_on(run(args)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -83,9 +91,15 @@ async fn run(args: Args) -> Result<(), String> {
         (_, _, Some(_)) => Some(tls::self_signed(&args.host, tls::KeyKind::EcdsaP256)),
         _ => None,
     };
-    let acceptor = acceptor.transpose().map_err(|error| error.to_string())?.map(TlsAcceptor::from);
-    let observer: Arc<dyn Observer> =
-        if args.quiet { Arc::new(airbench_airtun::Silent) } else { Arc::new(Console) };
+    let acceptor = acceptor
+        .transpose()
+        .map_err(|error| error.to_string())?
+        .map(TlsAcceptor::from);
+    let observer: Arc<dyn Observer> = if args.quiet {
+        Arc::new(airbench_airtun::Silent)
+    } else {
+        Arc::new(Console)
+    };
     let server = Server::new(Arc::new(TokioClock::default()), observer);
     let plain = bind(args.listen, "ws").await?;
     let secure = match (args.tls_listen, acceptor) {
@@ -97,7 +111,9 @@ async fn run(args: Args) -> Result<(), String> {
     if let Some((listener, acceptor)) = secure {
         tokio::spawn(async move { serve_tls(listener, acceptor, server).await });
     }
-    tokio::signal::ctrl_c().await.map_err(|error| error.to_string())
+    tokio::signal::ctrl_c()
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn accept(listener: &TcpListener) -> Option<TcpStream> {

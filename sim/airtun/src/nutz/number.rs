@@ -162,7 +162,15 @@ fn big_decimal(text: &str) -> Option<String> {
         return Some(format!("{sign}{whole}.{fraction}"));
     }
     let (head, tail) = unscaled.split_at(1);
-    let point = if tail.is_empty() { String::new() } else { format!(".{tail}") };
-    let exponent = if adjusted == 0 { String::new() } else { format!("E{adjusted:+}") };
+    let point = if tail.is_empty() {
+        String::new()
+    } else {
+        format!(".{tail}")
+    };
+    let exponent = if adjusted == 0 {
+        String::new()
+    } else {
+        format!("E{adjusted:+}")
+    };
     Some(format!("{sign}{head}{point}{exponent}"))
 }

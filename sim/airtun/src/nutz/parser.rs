@@ -56,7 +56,10 @@ struct Reader<'a> {
 
 /// Ends an unquoted token.
 fn is_structural(c: char) -> bool {
-    matches!(c, '{' | '}' | '[' | ']' | ':' | ',' | '/' | ' ' | '\t' | '\n' | '\r')
+    matches!(
+        c,
+        '{' | '}' | '[' | ']' | ':' | ',' | '/' | ' ' | '\t' | '\n' | '\r'
+    )
 }
 
 impl Reader<'_> {
@@ -66,7 +69,11 @@ impl Reader<'_> {
 
     fn peek(&self) -> Option<char> {
         let byte = *self.text.as_bytes().get(self.at)?;
-        if byte < 0x80 { Some(char::from(byte)) } else { self.text[self.at..].chars().next() }
+        if byte < 0x80 {
+            Some(char::from(byte))
+        } else {
+            self.text[self.at..].chars().next()
+        }
     }
 
     fn next(&mut self) -> Result<char, Syntax> {
@@ -245,7 +252,9 @@ impl Reader<'_> {
             };
             units.push(unit);
         }
-        Ok(char::decode_utf16(units).map(|c| c.unwrap_or('?')).collect())
+        Ok(char::decode_utf16(units)
+            .map(|c| c.unwrap_or('?'))
+            .collect())
     }
 
     /// Four characters through Java's signed hexadecimal reader.

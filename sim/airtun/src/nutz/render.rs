@@ -65,7 +65,10 @@ fn string(out: &mut String, text: &str) {
             '\t' | '\u{B}' => out.push_str("\\t"),
             '\u{C}' => out.push_str("\\f"),
             '\u{8}' => out.push_str("\\b"),
-            c if c < ' ' || ('\u{80}'..='\u{9F}').contains(&c) || ('\u{2000}'..='\u{20FF}').contains(&c) => {
+            c if c < ' '
+                || ('\u{80}'..='\u{9F}').contains(&c)
+                || ('\u{2000}'..='\u{20FF}').contains(&c) =>
+            {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }

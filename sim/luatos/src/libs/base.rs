@@ -92,7 +92,11 @@ fn piece(
     match cx.kind(index) {
         Kind::Nil if stock => return Ok(Cow::Borrowed(b"nil")),
         Kind::Boolean if stock => {
-            let text: &[u8] = if cx.to_boolean(index) { b"true" } else { b"false" };
+            let text: &[u8] = if cx.to_boolean(index) {
+                b"true"
+            } else {
+                b"false"
+            };
             return Ok(Cow::Borrowed(text));
         }
         Kind::String if stock => {
@@ -104,7 +108,9 @@ fn piece(
     cx.push_value(index);
     cx.call(1, 1)?;
     let Some(text) = cx.to_bytes(-1).map(<[u8]>::to_vec) else {
-        return Err(Raise::Message("'tostring' must return a string to 'print'".into()));
+        return Err(Raise::Message(
+            "'tostring' must return a string to 'print'".into(),
+        ));
     };
     cx.pop(1);
     Ok(Cow::Owned(text))
@@ -114,7 +120,9 @@ fn emit(rt: &mut Runtime, line: &mut Vec<u8>) {
     if !line.is_empty() {
         let length = line.len() as u64;
         rt.line(std::mem::take(line));
-        rt.spend(Duration::from_nanos(length * rt.config.tunables.log_byte_ns));
+        rt.spend(Duration::from_nanos(
+            length * rt.config.tunables.log_byte_ns,
+        ));
     }
 }
 
@@ -130,12 +138,20 @@ fn search(cx: &mut Call<'_>, name: &str) -> Option<Found> {
     for suffix in ["luac", "lua"] {
         let file = format!("{name}.{suffix}");
         if let Some(code) = cx.host().config.scripts.get(&file) {
-            return Some(Found { path: format!("/luadb/{file}"), code: code.to_vec(), inline: false });
+            return Some(Found {
+                path: format!("/luadb/{file}"),
+                code: code.to_vec(),
+                inline: false,
+            });
         }
     }
     let (_, code) = INLINE.iter().find(|(module, _)| *module == name)?;
     let path = format!("/lua/{name}.lua");
-    Some(Found { path, code: code.as_bytes().to_vec(), inline: true })
+    Some(Found {
+        path,
+        code: code.as_bytes().to_vec(),
+        inline: true,
+    })
 }
 
 /// Compiles a file and pushes the chunk. Scripts are flashed as bytecode whose
@@ -164,7 +180,10 @@ fn require(cx: &mut Call<'_>) -> Results {
         cx.host().line(text);
     }
     let Some(found) = search(cx, &name) else {
-        return Err(Raise::Message(format!("module '{name}' not found{}", hint(&name))));
+        return Err(Raise::Message(format!(
+            "module '{name}' not found{}",
+            hint(&name)
+        )));
     };
     if load(cx, &found).is_err() {
         let message = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
@@ -221,13 +240,21 @@ fn unload(cx: &mut Call<'_>) -> Results {
 fn load_path(cx: &mut Call<'_>) -> Result<bool, Raise> {
     let path = cx.check_text(1)?;
     let name = path.strip_prefix("/luadb/").unwrap_or(&path);
-    let code = cx.host().config.scripts.get(name.trim_start_matches('/')).map(<[u8]>::to_vec);
+    let code = cx
+        .host()
+        .config
+        .scripts
+        .get(name.trim_start_matches('/'))
+        .map(<[u8]>::to_vec);
     let Some(code) = code else {
         cx.push_nil();
         cx.push_bytes(format!("cannot open {path}").as_bytes());
         return Ok(false);
     };
-    let loaded = cx.load(&code, &format!("@{}", path.rsplit('/').next().unwrap_or(&path)));
+    let loaded = cx.load(
+        &code,
+        &format!("@{}", path.rsplit('/').next().unwrap_or(&path)),
+    );
     if loaded.is_err() {
         cx.push_nil();
         let at = cx.top() - 1;
@@ -255,7 +282,8 @@ pub(crate) fn load_main(cx: &mut Call<'_>) -> Result<(), Raise> {
     match search(cx, "main") {
         Some(found) => {
             if load(cx, &found).is_err() {
-                let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
+                let text =
+                    String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
                 cx.pop(1);
                 let path = &found.path;
                 let text = format!("error loading module 'main' from file '{path}':\n\t{text}");

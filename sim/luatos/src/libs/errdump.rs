@@ -120,7 +120,16 @@ impl Runtime {
         self.errdump.socket = Some(socket);
         self.errdump.attempts = 0;
         self.errdump.stage = Stage::Connecting(now + CONNECT);
-        self.network.connect(now, socket, Target { host, port, tls: false, udp: true });
+        self.network.connect(
+            now,
+            socket,
+            Target {
+                host,
+                port,
+                tls: false,
+                udp: true,
+            },
+        );
         self.drive_network(now);
     }
 
@@ -138,7 +147,11 @@ impl Runtime {
     fn errdump_send(&mut self, now: Instant) {
         let dump = &self.errdump;
         let Some(socket) = dump.socket else { return };
-        let id = if dump.custom_id.is_empty() { &self.config.identity.imei } else { &dump.custom_id };
+        let id = if dump.custom_id.is_empty() {
+            &self.config.identity.imei
+        } else {
+            &dump.custom_id
+        };
         let mut text = format!(
             "{}_LuatOS-SoC_V1112_EC618,{},{id},{},\r\n",
             dump.project, dump.version, dump.user_flag
@@ -165,10 +178,14 @@ impl Runtime {
         match event {
             SocketEvent::Online => self.errdump_send(now),
             SocketEvent::Readable => {
-                let Some(socket) = self.errdump.socket else { return };
+                let Some(socket) = self.errdump.socket else {
+                    return;
+                };
                 let reply = self.network.read(socket, KEPT);
                 match (reply.as_slice(), reply.len()) {
-                    (b"OK" | b"{\"r\": 1}", _) => self.lib_line(Level::Debug, "errDump errdump ok!"),
+                    (b"OK" | b"{\"r\": 1}", _) => {
+                        self.lib_line(Level::Debug, "errDump errdump ok!")
+                    }
                     (_, 2 | 8) => return,
                     _ => self.lib_line(Level::Debug, "errDump errdump ack unknown"),
                 }
@@ -194,13 +211,17 @@ impl Runtime {
 /// A global string, or a default.
 fn global_text(cx: &mut Call<'_>, name: &str, default: &str) -> String {
     cx.get_global(name);
-    let text = cx.to_bytes(-1).map(|text| String::from_utf8_lossy(text).into_owned());
+    let text = cx
+        .to_bytes(-1)
+        .map(|text| String::from_utf8_lossy(text).into_owned());
     cx.pop(1);
     text.unwrap_or_else(|| default.to_owned())
 }
 
 fn optional_text(cx: &Call<'_>, index: i32) -> String {
-    cx.to_bytes(index).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+    cx.to_bytes(index)
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .unwrap_or_default()
 }
 
 /// `errDump.config(enable, period, flag, id, host, port)`.
@@ -253,11 +274,19 @@ fn record(cx: &mut Call<'_>) -> Results {
 
 /// `errDump.dump(zbuff, type, delete)`: true if there is something.
 fn dump(cx: &mut Call<'_>) -> Results {
-    let buffer = if cx.kind(1) == Kind::Userdata { zbuff::arg(cx, 1) } else { None };
+    let buffer = if cx.kind(1) == Kind::Userdata {
+        zbuff::arg(cx, 1)
+    } else {
+        None
+    };
     let user = cx.opt_integer(2, 0)? == 1;
     let delete = cx.to_boolean(3);
     let flash = &mut cx.host().flash;
-    let file = if user { &mut flash.user_errors } else { &mut flash.system_errors };
+    let file = if user {
+        &mut flash.user_errors
+    } else {
+        &mut flash.system_errors
+    };
     let content = file.clone();
     if delete {
         file.clear();

@@ -66,7 +66,9 @@ pub struct Gpio {
 
 impl Default for Gpio {
     fn default() -> Self {
-        Self { pins: [Pin::default(); PINS] }
+        Self {
+            pins: [Pin::default(); PINS],
+        }
     }
 }
 
@@ -85,7 +87,9 @@ impl Runtime {
     /// Drives a pin from outside; an edge the script asked for interrupts it.
     pub fn drive_pin(&mut self, now: Instant, pin: u8, level: u8) {
         self.at(now);
-        let Some(state) = self.gpio.pins.get_mut(usize::from(pin)) else { return };
+        let Some(state) = self.gpio.pins.get_mut(usize::from(pin)) else {
+            return;
+        };
         let before = state.level();
         state.input = Some(level);
         let wanted = match state.edge {
@@ -105,7 +109,8 @@ fn pin(cx: &mut Call<'_>) -> Result<Option<u8>, airbench_lua32::Raise> {
     match u8::try_from(pin) {
         Ok(pin) if usize::from(pin) < PINS => Ok(Some(pin)),
         _ => {
-            cx.host().lib_line(Level::Warn, &format!("gpio MUST pin < {PINS}"));
+            cx.host()
+                .lib_line(Level::Warn, &format!("gpio MUST pin < {PINS}"));
             Ok(None)
         }
     }
@@ -157,7 +162,11 @@ fn accessor(cx: &mut Call<'_>) -> Results {
 }
 
 fn record(rt: &mut Runtime, pin: u8, level: u8) {
-    rt.record(Source::Board, EventKind::State, format!("gpio{pin} {level}"));
+    rt.record(
+        Source::Board,
+        EventKind::State,
+        format!("gpio{pin} {level}"),
+    );
 }
 
 fn write(rt: &mut Runtime, pin: u8, level: u8) {

@@ -19,7 +19,9 @@ fn encode(cx: &mut Call<'_>) -> Results {
         cx.push_bytes(b"Cannot serialise function: type not supported");
         return Ok(2);
     }
-    let format = cx.to_bytes(2).map(|text| String::from_utf8_lossy(text).into_owned());
+    let format = cx
+        .to_bytes(2)
+        .map(|text| String::from_utf8_lossy(text).into_owned());
     match json_encode::encode(cx, 1, format.as_deref()) {
         Ok(text) => {
             cx.push_bytes(&text);
@@ -38,7 +40,10 @@ fn decode(cx: &mut Call<'_>) -> Results {
     let result = if cx.top() == 1 {
         match cx.check_bytes(1) {
             Ok(text) => json_decode::decode(cx, &text),
-            Err(_) => Err(format!("bad argument #1 to '?' (string expected, got {})", cx.type_name(1))),
+            Err(_) => Err(format!(
+                "bad argument #1 to '?' (string expected, got {})",
+                cx.type_name(1)
+            )),
         }
     } else {
         Err("bad argument #1 to '?' (expected 1 argument)".to_owned())

@@ -9,11 +9,19 @@ pub(super) fn decode(cx: &mut Call<'_>, text: &[u8]) -> Result<(), String> {
         return Err("JSON parser does not support UTF-16 or UTF-32".to_owned());
     }
     let top = cx.top();
-    let mut parser = Parser { text, at: 0, depth: 0 };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth: 0,
+    };
     let token = parser.next();
     let result = parser.value(cx, token).and_then(|()| {
         let end = parser.next();
-        if end.kind == Kind::End { Ok(()) } else { Err(unexpected("the end", &end)) }
+        if end.kind == Kind::End {
+            Ok(())
+        } else {
+            Err(unexpected("the end", &end))
+        }
     });
     if result.is_err() {
         cx.set_top(top);
@@ -60,7 +68,10 @@ fn unexpected(wanted: &str, token: &Token) -> String {
         Kind::Text(_) => "T_STRING",
         Kind::Error(text) => text,
     };
-    format!("Expected {wanted} but found {found} at character {}", token.index + 1)
+    format!(
+        "Expected {wanted} but found {found} at character {}",
+        token.index + 1
+    )
 }
 
 struct Parser<'a> {
@@ -94,10 +105,19 @@ impl Parser<'_> {
         }
         match self.peek(0) {
             // The parser works on C strings: a NUL is the end.
-            0 => Token { kind: Kind::End, index },
+            0 => Token {
+                kind: Kind::End,
+                index,
+            },
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' | b'+' => Token { kind: self.number(), index },
-            _ => Token { kind: self.word(), index },
+            b'-' | b'0'..=b'9' | b'+' => Token {
+                kind: self.number(),
+                index,
+            },
+            _ => Token {
+                kind: self.word(),
+                index,
+            },
         }
     }
 
@@ -143,7 +163,11 @@ impl Parser<'_> {
             let value = wide.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
             // strtol's 0 may be a failure; the firmware then asks strtof,
             // which turns "-0" into a float.
-            return if text == "-0" { Kind::Float(-0.0) } else { Kind::Integer(value) };
+            return if text == "-0" {
+                Kind::Float(-0.0)
+            } else {
+                Kind::Integer(value)
+            };
         }
         end = run(end + 1);
         if matches!(self.text.get(end), Some(b'e' | b'E')) {
@@ -161,7 +185,10 @@ impl Parser<'_> {
     fn string(&mut self) -> Token {
         let index = self.at;
         let mut out = Vec::new();
-        let error = |text, at| Token { kind: Kind::Error(text), index: at };
+        let error = |text, at| Token {
+            kind: Kind::Error(text),
+            index: at,
+        };
         self.at += 1;
         loop {
             let Some(&byte) = self.text.get(self.at).filter(|b| **b != 0) else {
@@ -170,7 +197,10 @@ impl Parser<'_> {
             match byte {
                 b'"' => {
                     self.at += 1;
-                    return Token { kind: Kind::Text(out), index };
+                    return Token {
+                        kind: Kind::Text(out),
+                        index,
+                    };
                 }
                 b'\\' => {
                     let plain = match self.peek(1) {
@@ -204,7 +234,9 @@ impl Parser<'_> {
 
     fn hex4(&self, offset: usize) -> Option<u32> {
         let digits = self.text.get(self.at + offset..self.at + offset + 4)?;
-        digits.iter().try_fold(0, |value, d| Some(value << 4 | char::from(*d).to_digit(16)?))
+        digits.iter().try_fold(0, |value, d| {
+            Some(value << 4 | char::from(*d).to_digit(16)?)
+        })
     }
 
     /// At `\u`: a character, with its low surrogate if it needs one.
@@ -242,7 +274,11 @@ impl Parser<'_> {
                     ));
                 }
                 cx.push_table(0, 0);
-                if token.kind == Kind::ObjectBegin { self.object(cx)? } else { self.array(cx)? }
+                if token.kind == Kind::ObjectBegin {
+                    self.object(cx)?
+                } else {
+                    self.array(cx)?
+                }
                 self.depth -= 1;
             }
             _ => return Err(unexpected("value", &token)),

@@ -13,12 +13,21 @@ const SPARSE_RATIO: i64 = 2;
 const SPARSE_SAFE: i64 = 10;
 
 /// The text of the value at `index`.
-pub(super) fn encode(cx: &mut Call<'_>, index: i32, format: Option<&str>) -> Result<Vec<u8>, String> {
+pub(super) fn encode(
+    cx: &mut Call<'_>,
+    index: i32,
+    format: Option<&str>,
+) -> Result<Vec<u8>, String> {
     if cx.kind(index) == Kind::Nil {
         return Ok(Vec::new());
     }
-    let format = format.and_then(float_format).unwrap_or_else(|| FLOAT.to_owned());
-    let mut encoder = Encoder { out: Vec::with_capacity(64), format };
+    let format = format
+        .and_then(float_format)
+        .unwrap_or_else(|| FLOAT.to_owned());
+    let mut encoder = Encoder {
+        out: Vec::with_capacity(64),
+        format,
+    };
     cx.push_value(index);
     let top = cx.top();
     let result = encoder.value(cx, 0);
@@ -41,7 +50,9 @@ fn float_format(text: &str) -> Option<String> {
         return Some(format!("%.{digits}{letter}"));
     }
     let rest = digits.strip_prefix('%')?;
-    rest.bytes().all(|b| b.is_ascii_digit() || b == b'.').then(|| text.to_owned())
+    rest.bytes()
+        .all(|b| b.is_ascii_digit() || b == b'.')
+        .then(|| text.to_owned())
 }
 
 struct Encoder {
@@ -63,14 +74,22 @@ impl Encoder {
             Kind::LightUserdata if cx.address(-1) == 0 => self.out.extend_from_slice(b"null"),
             Kind::Table => {
                 if depth >= DEPTH {
-                    return Err(format!("Cannot serialise, excessive nesting ({})", depth + 1));
+                    return Err(format!(
+                        "Cannot serialise, excessive nesting ({})",
+                        depth + 1
+                    ));
                 }
                 match array_length(cx)? {
                     Some(length) => self.array(cx, length, depth + 1)?,
                     None => self.object(cx, depth + 1)?,
                 }
             }
-            _ => return Err(format!("Cannot serialise {}: type not supported", cx.type_name(-1))),
+            _ => {
+                return Err(format!(
+                    "Cannot serialise {}: type not supported",
+                    cx.type_name(-1)
+                ));
+            }
         }
         Ok(())
     }
@@ -105,7 +124,9 @@ impl Encoder {
                 b'\n' => self.out.extend_from_slice(b"\\n"),
                 12 => self.out.extend_from_slice(b"\\f"),
                 b'\r' => self.out.extend_from_slice(b"\\r"),
-                0..=31 | 127 => self.out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                0..=31 | 127 => self
+                    .out
+                    .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
                 _ => self.out.push(byte),
             }
         }
@@ -169,7 +190,9 @@ fn array_length(cx: &mut Call<'_>) -> Result<Option<i64>, String> {
     let (mut longest, mut items) = (0i64, 0i64);
     cx.push_nil();
     while cx.next(table) {
-        let key = (cx.kind(-2) == Kind::Number).then(|| cx.to_integer(-2)).flatten();
+        let key = (cx.kind(-2) == Kind::Number)
+            .then(|| cx.to_integer(-2))
+            .flatten();
         match key {
             Some(key @ 1..) => {
                 longest = longest.max(key.into());

@@ -34,7 +34,9 @@ fn write(cx: &mut Call<'_>, level: Level) -> Results {
     let letter = level.letter();
     let style = cx.host().log_style;
     // Booleans, tables and nil have no string: C prints its null pointer.
-    let tag = cx.to_bytes(1).map_or_else(|| b"(null)".to_vec(), <[u8]>::to_vec);
+    let tag = cx
+        .to_bytes(1)
+        .map_or_else(|| b"(null)".to_vec(), <[u8]>::to_vec);
     cx.get_global("print");
     let mut pushed = 0;
     let mut push = |cx: &mut Call<'_>, parts: &[&[u8]]| {

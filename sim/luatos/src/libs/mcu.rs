@@ -24,7 +24,10 @@ pub(crate) const LIBRARY: Library = Library {
 
 pub(crate) const HMETA: Library = Library {
     name: "hmeta",
-    functions: &[("model", |cx| text(cx, "Air780E")), ("hwver", |cx| text(cx, "A17"))],
+    functions: &[
+        ("model", |cx| text(cx, "Air780E")),
+        ("hwver", |cx| text(cx, "A17")),
+    ],
     constants: &[],
 };
 

@@ -16,8 +16,12 @@ pub(crate) const LIBRARY: Library = Library {
             let imei = cx.host().config.identity.imei.clone();
             text(cx, &imei)
         }),
-        ("imsi", |cx| of_sim(cx, |rt| rt.config.identity.imsi.clone())),
-        ("iccid", |cx| of_sim(cx, |rt| rt.config.identity.iccid.clone())),
+        ("imsi", |cx| {
+            of_sim(cx, |rt| rt.config.identity.imsi.clone())
+        }),
+        ("iccid", |cx| {
+            of_sim(cx, |rt| rt.config.identity.iccid.clone())
+        }),
         ("number", |cx| {
             cx.push_nil();
             Ok(1)
@@ -78,7 +82,9 @@ impl Runtime {
                 self.mobile.registered = true;
                 self.lib_line(Level::Debug, "mobile cid1, state0");
             }
-            ModemEvent::BearerActive => self.lib_line(Level::Debug, "mobile bearer act 0, result 0"),
+            ModemEvent::BearerActive => {
+                self.lib_line(Level::Debug, "mobile bearer act 0, result 0")
+            }
             ModemEvent::TimeSync => {
                 self.lib_line(Level::Debug, "mobile TIME_SYNC 0");
                 self.rtc.offset = 0;
@@ -123,7 +129,11 @@ fn of_sim(cx: &mut Call<'_>, value: fn(&Runtime) -> String) -> Results {
 /// A fixed reading of good reception while registered, else 0. The radio
 /// condition is not modelled yet.
 fn measured(cx: &mut Call<'_>, value: i32) -> Results {
-    let value = if cx.host().mobile.registered { value } else { 0 };
+    let value = if cx.host().mobile.registered {
+        value
+    } else {
+        0
+    };
     cx.push_integer(value);
     Ok(1)
 }

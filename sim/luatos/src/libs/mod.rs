@@ -121,7 +121,9 @@ fn open_stock(cx: &mut Call<'_>, name: &str, dropped: &[&str]) -> Result<(), Rai
         cx.push_function(*func);
         cx.set_field(-2, function);
     }
-    let export = exports::v1112().into_iter().find(|export| export.name == name);
+    let export = exports::v1112()
+        .into_iter()
+        .find(|export| export.name == name);
     for function in export.iter().flat_map(|export| &export.functions) {
         if cx.get_field(-1, function) == airbench_lua32::Kind::Nil {
             cx.pop(1);
@@ -225,7 +227,9 @@ pub(crate) fn report_not_modelled(rt: &mut Runtime, name: &str) {
 pub fn modelled() -> Vec<String> {
     let mut names = Vec::new();
     for (name, dropped) in STOCK {
-        let export = exports::v1112().into_iter().find(|export| export.name == *name);
+        let export = exports::v1112()
+            .into_iter()
+            .find(|export| export.name == *name);
         for function in export.into_iter().flat_map(|export| export.functions) {
             if !dropped.contains(&function) {
                 names.push(format!("{name}.{function}"));
@@ -233,7 +237,12 @@ pub fn modelled() -> Vec<String> {
         }
     }
     for library in LIBRARIES {
-        names.extend(library.functions.iter().map(|(f, _)| format!("{}.{f}", library.name)));
+        names.extend(
+            library
+                .functions
+                .iter()
+                .map(|(f, _)| format!("{}.{f}", library.name)),
+        );
     }
     names
 }

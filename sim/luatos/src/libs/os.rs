@@ -8,15 +8,37 @@ use crate::rtc::{Civil, from_unix, to_unix};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "os",
-    functions: &[("time", time), ("date", date), ("clock", clock), ("difftime", difftime)],
+    functions: &[
+        ("time", time),
+        ("date", date),
+        ("clock", clock),
+        ("difftime", difftime),
+    ],
     constants: &[],
 };
 
-const DAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const DAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 fn field(cx: &mut Call<'_>, name: &str, default: Option<i64>) -> Result<i64, Raise> {
@@ -27,9 +49,9 @@ fn field(cx: &mut Call<'_>, name: &str, default: Option<i64>) -> Result<i64, Rai
     match (value, default) {
         (Some(value), _) => Ok(value.into()),
         (None, Some(default)) if kind == Kind::Nil => Ok(default),
-        (None, _) if kind == Kind::Nil => {
-            Err(Raise::Message(format!("field '{name}' missing in date table")))
-        }
+        (None, _) if kind == Kind::Nil => Err(Raise::Message(format!(
+            "field '{name}' missing in date table"
+        ))),
         (None, _) => Err(Raise::Message(format!("field '{name}' is not an integer"))),
     }
 }
@@ -84,7 +106,11 @@ fn fields(date: &Civil) -> [(&'static str, i64); 8] {
 
 /// `os.date(format, t)`: local time by `rtc.timezone()` unless `!` leads.
 fn date(cx: &mut Call<'_>) -> Results {
-    let format = if cx.is_none_or_nil(1) { b"%c".to_vec() } else { cx.check_bytes(1)? };
+    let format = if cx.is_none_or_nil(1) {
+        b"%c".to_vec()
+    } else {
+        cx.check_bytes(1)?
+    };
     let mut seconds = if cx.is_none_or_nil(2) {
         let rt = cx.host();
         rt.rtc.utc(rt.now())
@@ -147,7 +173,13 @@ fn conversion(code: u8, d: &Civil) -> Option<String> {
         b'B' => month.to_owned(),
         b'c' => format!(
             "{} {} {:2} {:02}:{:02}:{:02} {}",
-            &day[..3], &month[..3], d.day, d.hour, d.minute, d.second, d.year
+            &day[..3],
+            &month[..3],
+            d.day,
+            d.hour,
+            d.minute,
+            d.second,
+            d.year
         ),
         b'd' => format!("{:02}", d.day),
         b'H' => format!("{:02}", d.hour),

@@ -40,7 +40,11 @@ fn codes(format: &[u8]) -> Result<Vec<Code>, Raise> {
                     at += 1;
                 }
                 let digits = std::str::from_utf8(&format[start..at]).unwrap_or_default();
-                list.push(Code { letter, count: digits.parse().ok(), big });
+                list.push(Code {
+                    letter,
+                    count: digits.parse().ok(),
+                    big,
+                });
             }
             other => {
                 let text = format!("bad code `{}'", char::from(other));
@@ -81,7 +85,10 @@ pub(crate) fn integer(bytes: &[u8], big: bool, signed: bool) -> i32 {
 /// Four or eight bytes as a float.
 pub(crate) fn float(bytes: &[u8], big: bool) -> f32 {
     let bytes = ordered(bytes.to_vec(), big);
-    match (<[u8; 4]>::try_from(bytes.as_slice()), <[u8; 8]>::try_from(bytes.as_slice())) {
+    match (
+        <[u8; 4]>::try_from(bytes.as_slice()),
+        <[u8; 8]>::try_from(bytes.as_slice()),
+    ) {
         (Ok(four), _) => f32::from_le_bytes(four),
         (_, Ok(eight)) => f64::from_le_bytes(eight) as f32,
         _ => 0.0,
@@ -89,7 +96,12 @@ pub(crate) fn float(bytes: &[u8], big: bool) -> f32 {
 }
 
 /// Packs arguments from `first` on; stops where `room` is full.
-pub(crate) fn pack(cx: &Call<'_>, format: &[u8], first: i32, room: usize) -> Result<Vec<u8>, Raise> {
+pub(crate) fn pack(
+    cx: &Call<'_>,
+    format: &[u8],
+    first: i32,
+    room: usize,
+) -> Result<Vec<u8>, Raise> {
     let mut out = Vec::new();
     let mut arg = first;
     for code in codes(format)? {
@@ -124,14 +136,18 @@ pub(crate) fn unpack(format: &[u8], data: &[u8]) -> Result<(usize, Vec<Value>), 
     for code in codes(format)? {
         if code.letter == b'A' {
             let len = code.count.unwrap_or(1);
-            let Some(bytes) = data.get(at..at + len) else { break };
+            let Some(bytes) = data.get(at..at + len) else {
+                break;
+            };
             values.push(Value::Bytes(bytes.to_vec()));
             at += len;
             continue;
         }
         for _ in 0..code.count.unwrap_or(1) {
             let width = width(code.letter);
-            let Some(bytes) = data.get(at..at + width) else { return Ok((at, values)) };
+            let Some(bytes) = data.get(at..at + width) else {
+                return Ok((at, values));
+            };
             at += width;
             values.push(match code.letter {
                 b'f' | b'd' | b'n' => Value::Float(float(bytes, code.big)),

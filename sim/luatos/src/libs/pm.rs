@@ -10,7 +10,9 @@ pub(crate) const LIBRARY: Library = Library {
     functions: &[
         ("power", power),
         ("lastReson", last_reason),
-        ("reboot", |cx| leave(cx, Exit::Reset(PowerOnReason::Software))),
+        ("reboot", |cx| {
+            leave(cx, Exit::Reset(PowerOnReason::Software))
+        }),
         ("shutdown", |cx| leave(cx, Exit::PowerOff)),
         ("check", check),
         ("wakeupPin", wakeup_pin),
@@ -31,7 +33,11 @@ fn power(cx: &mut Call<'_>) -> Results {
         let before = rt.flash.power_key_debounce;
         if before != on {
             rt.flash.power_key_debounce = on;
-            let text = format!("pm powerkey mode {} to {}", i32::from(before), i32::from(on));
+            let text = format!(
+                "pm powerkey mode {} to {}",
+                i32::from(before),
+                i32::from(on)
+            );
             rt.lib_line(Level::Debug, &text);
         }
     }

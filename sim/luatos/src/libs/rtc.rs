@@ -35,12 +35,16 @@ fn get(cx: &mut Call<'_>) -> Results {
 fn set(cx: &mut Call<'_>) -> Results {
     let utc = if cx.kind(1) == Kind::Table {
         let mut fields = [0i64; 6];
-        for (slot, name) in fields.iter_mut().zip(["year", "mon", "day", "hour", "min", "sec"]) {
+        for (slot, name) in fields
+            .iter_mut()
+            .zip(["year", "mon", "day", "hour", "min", "sec"])
+        {
             cx.get_field(1, name);
             let value = cx.to_integer(-1);
             cx.pop(1);
             let Some(value) = value else {
-                cx.host().lib_line(Level::Warn, &format!("rtc rtc time need {name}"));
+                cx.host()
+                    .lib_line(Level::Warn, &format!("rtc rtc time need {name}"));
                 return Ok(0);
             };
             *slot = value.into();

@@ -47,7 +47,12 @@ pub(crate) struct AutoGc {
 
 impl Default for AutoGc {
     fn default() -> Self {
-        Self { period: 100, warn: 80, force: 90, idle: 0 }
+        Self {
+            period: 100,
+            warn: 80,
+            force: 90,
+            idle: 0,
+        }
     }
 }
 
@@ -69,7 +74,9 @@ fn timer_start(cx: &mut Call<'_>) -> Results {
         let never = u64::from(ms.cast_unsigned()) + u64::from(u32::MAX) * 1000;
         rt.timers.start(rt.now(), rt.boot, id, never, repeat)
     } else {
-        let ok = rt.timers.start(rt.now(), rt.boot, id, u64::from(ms.unsigned_abs()), repeat);
+        let ok = rt
+            .timers
+            .start(rt.now(), rt.boot, id, u64::from(ms.unsigned_abs()), repeat);
         if !ok {
             rt.lib_line(Level::Error, "timer too many timers");
             rt.lib_line(Level::Debug, "rtos start timer fail, free timer 0");
@@ -93,7 +100,9 @@ fn timer_stop(cx: &mut Call<'_>) -> Results {
 /// Waits for a message and handles it. Only timers give results to Lua.
 fn receive(cx: &mut Call<'_>) -> Results {
     let timeout = cx.check_integer(1)?;
-    let until = u64::try_from(timeout).ok().map(|ms| cx.host().now() + Duration::from_millis(ms));
+    let until = u64::try_from(timeout)
+        .ok()
+        .map(|ms| cx.host().now() + Duration::from_millis(ms));
     collect_if_idle(cx);
     loop {
         let rt = cx.host();
@@ -140,11 +149,20 @@ fn auto_collect(cx: &mut Call<'_>) -> Results {
     let warn = cx.opt_integer(2, 80)?;
     let force = cx.opt_integer(3, 90)?;
     let percent = 50..=95;
-    let fits = (0..=60_000).contains(&period) && percent.contains(&warn) && percent.contains(&force);
+    let fits =
+        (0..=60_000).contains(&period) && percent.contains(&warn) && percent.contains(&force);
     if fits && warn < force {
         let rt = cx.host();
-        rt.gc = AutoGc { period, warn, force, idle: 0 };
-        rt.lib_line(Level::Debug, &format!("rtos autoCollectMem {period} {warn} {force}"));
+        rt.gc = AutoGc {
+            period,
+            warn,
+            force,
+            idle: 0,
+        };
+        rt.lib_line(
+            Level::Debug,
+            &format!("rtos autoCollectMem {period} {warn} {force}"),
+        );
     }
     Ok(0)
 }
@@ -161,11 +179,19 @@ pub(crate) fn heap(cx: &mut Call<'_>) -> (i32, i32, i32) {
         i32::try_from((bytes + HEAP_AT_START).saturating_sub(baseline)).unwrap_or(i32::MAX)
     };
     let used = shown(memory.used).max(0);
-    (i32::try_from(crate::boot::HEAP).unwrap_or(i32::MAX), used, shown(memory.peak).max(used))
+    (
+        i32::try_from(crate::boot::HEAP).unwrap_or(i32::MAX),
+        used,
+        shown(memory.peak).max(used),
+    )
 }
 
 fn meminfo(cx: &mut Call<'_>) -> Results {
-    let kind = if cx.is_none_or_nil(1) { b"lua".to_vec() } else { cx.check_bytes(1)? };
+    let kind = if cx.is_none_or_nil(1) {
+        b"lua".to_vec()
+    } else {
+        cx.check_bytes(1)?
+    };
     let figures = match kind.as_slice() {
         b"sys" => SYSTEM_HEAP,
         b"psram" => [0; 3],

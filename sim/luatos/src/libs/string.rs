@@ -24,7 +24,11 @@ pub(crate) const EXTENSIONS: &[(&str, Func<Runtime>)] = &[
 /// `s:toHex(sep)`: upper case, the separator after every byte; then 2 × #s.
 fn to_hex(cx: &mut Call<'_>) -> Results {
     let bytes = cx.check_bytes(1)?;
-    let separator = if cx.is_none_or_nil(2) { Vec::new() } else { cx.check_bytes(2)? };
+    let separator = if cx.is_none_or_nil(2) {
+        Vec::new()
+    } else {
+        cx.check_bytes(2)?
+    };
     let mut out = Vec::with_capacity(bytes.len() * (2 + separator.len()));
     for byte in &bytes {
         out.extend_from_slice(format!("{byte:02X}").as_bytes());
@@ -41,7 +45,9 @@ fn from_hex(cx: &mut Call<'_>) -> Results {
     let mut out = Vec::with_capacity(text.len() / 2);
     let mut pending: Option<u8> = None;
     for c in text {
-        let digit = char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let digit = char::from(c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok());
         pending = match (pending, digit) {
             (Some(high), Some(low)) => {
                 out.push(high << 4 | low);
@@ -56,7 +62,8 @@ fn from_hex(cx: &mut Call<'_>) -> Results {
 
 /// Position of `needle` in `hay`.
 fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
-    hay.windows(needle.len()).position(|window| window == needle)
+    hay.windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// `s:split(delimiter, keepEmpty)`: the delimiter is mandatory on V1112.
@@ -124,7 +131,10 @@ fn url_encode(cx: &mut Call<'_>) -> Results {
     let text = cx.check_bytes(1)?;
     let (space, kept) = match cx.opt_integer(2, 0)? {
         1 => (false, b".-_".to_vec()),
-        -1 => (cx.opt_integer(3, 0)? == 0, cx.to_bytes(4).unwrap_or_default().to_vec()),
+        -1 => (
+            cx.opt_integer(3, 0)? == 0,
+            cx.to_bytes(4).unwrap_or_default().to_vec(),
+        ),
         _ => (true, b".-*_".to_vec()),
     };
     let mut out = Vec::with_capacity(text.len());

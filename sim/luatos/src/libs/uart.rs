@@ -56,8 +56,16 @@ pub struct Uarts {
 
 impl Uarts {
     pub(crate) fn new(tunables: Tunables) -> Self {
-        let slot = |id| Slot { id, port: Port::new(tunables), pending: 0, on_receive: None, on_sent: None };
-        Self { slots: [0, 1, 2, 3, VUART].into_iter().map(slot).collect() }
+        let slot = |id| Slot {
+            id,
+            port: Port::new(tunables),
+            pending: 0,
+            on_receive: None,
+            on_sent: None,
+        };
+        Self {
+            slots: [0, 1, 2, 3, VUART].into_iter().map(slot).collect(),
+        }
     }
 
     fn slot(&mut self, id: u8) -> Option<&mut Slot> {
@@ -70,7 +78,10 @@ impl Uarts {
     }
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(|slot| slot.port.next_wake()).min()
+        self.slots
+            .iter()
+            .filter_map(|slot| slot.port.next_wake())
+            .min()
     }
 }
 
@@ -125,7 +136,11 @@ fn setup(cx: &mut Call<'_>) -> Results {
     let framing = Framing {
         baud: u32::try_from(baud).unwrap_or(0).max(1),
         data_bits: u8::try_from(data_bits).unwrap_or(8).clamp(5, 9),
-        stop_bits: if (stop - 1.0).abs() < f32::EPSILON { 1 } else { 2 },
+        stop_bits: if (stop - 1.0).abs() < f32::EPSILON {
+            1
+        } else {
+            2
+        },
         parity,
     };
     let rt = cx.host();
@@ -202,7 +217,9 @@ pub(crate) fn on_sent(cx: &mut Call<'_>, id: u8) -> Results {
 /// notifications.
 fn take(rt: &mut Runtime, id: u8, max: usize) -> Vec<u8> {
     let now = rt.now();
-    let Some(slot) = rt.uarts.slot(id) else { return Vec::new() };
+    let Some(slot) = rt.uarts.slot(id) else {
+        return Vec::new();
+    };
     let bytes = slot.port.read(now, max);
     if bytes.len() < max {
         slot.pending = 0;
@@ -214,7 +231,8 @@ fn read(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
     let mut max = cx.opt_integer(2, 1024)?;
     if max > READ_LIMIT {
-        cx.host().lib_line(Level::Error, "uart uart.read buff size too big, max 65536");
+        cx.host()
+            .lib_line(Level::Error, "uart uart.read buff size too big, max 65536");
         max = READ_LIMIT;
     }
     if cx.kind(3) == Kind::Userdata {
@@ -276,7 +294,12 @@ fn write(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
     let mut bytes = match zbuff::arg(cx, 2) {
         // From the cursor to the end of the allocation, not the used part.
-        Some(buffer) => cx.host().zbuffs.get(buffer).map(zbuff::Zbuff::tail).unwrap_or_default(),
+        Some(buffer) => cx
+            .host()
+            .zbuffs
+            .get(buffer)
+            .map(zbuff::Zbuff::tail)
+            .unwrap_or_default(),
         None => cx.check_bytes(2)?,
     };
     if let Some(len) = cx.to_integer(3) {
@@ -293,12 +316,20 @@ fn tx(cx: &mut Call<'_>) -> Results {
         None => Vec::new(),
         Some(buffer) => {
             let start = usize::try_from(cx.opt_integer(3, 0)?).unwrap_or(usize::MAX);
-            let len = cx.to_integer(4).map(|len| usize::try_from(len).unwrap_or(0));
+            let len = cx
+                .to_integer(4)
+                .map(|len| usize::try_from(len).unwrap_or(0));
             let buffer = cx.host().zbuffs.get(buffer);
-            buffer.map(|b| b.slice(start, len.unwrap_or(b.used()))).unwrap_or_default()
+            buffer
+                .map(|b| b.slice(start, len.unwrap_or(b.used())))
+                .unwrap_or_default()
         }
     };
-    let sent = if bytes.is_empty() { 0 } else { send(cx.host(), id, &bytes) };
+    let sent = if bytes.is_empty() {
+        0
+    } else {
+        send(cx.host(), id, &bytes)
+    };
     cx.push_integer(sent);
     Ok(1)
 }

@@ -10,7 +10,12 @@ use crate::runtime::Runtime;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "wdt",
-    functions: &[("init", init), ("feed", feed), ("setTimeout", set_timeout), ("close", feed)],
+    functions: &[
+        ("init", init),
+        ("feed", feed),
+        ("setTimeout", set_timeout),
+        ("close", feed),
+    ],
     constants: &[],
 };
 

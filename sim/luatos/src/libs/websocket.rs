@@ -78,12 +78,16 @@ fn create(cx: &mut Call<'_>) -> Results {
         _ => KEEPALIVE,
     };
     if adapter != 1 {
-        cx.host().lib_line(Level::Error, &format!("websocket network {adapter} not ready"));
+        cx.host().lib_line(
+            Level::Error,
+            &format!("websocket network {adapter} not ready"),
+        );
         return Ok(0);
     }
     let keepalive = Duration::from_secs(keepalive.unsigned_abs().into());
     let Some(id) = cx.host().websocket_create(&url, keepalive) else {
-        cx.host().lib_line(Level::Error, "websocket network alloc fail");
+        cx.host()
+            .lib_line(Level::Error, "websocket network alloc fail");
         return Ok(0);
     };
     cx.push_object(CLASS, id);
@@ -139,16 +143,24 @@ fn send(cx: &mut Call<'_>) -> Results {
     } else if let Some(bytes) = cx.to_bytes(2) {
         bytes.to_vec()
     } else {
-        cx.host().lib_line(Level::Debug, "websocket only support string or zbuff");
+        cx.host()
+            .lib_line(Level::Debug, "websocket only support string or zbuff");
         return Ok(0);
     };
-    let opcode = if cx.is_integer(3) && cx.to_integer(3) == Some(1) { Opcode::Binary } else { Opcode::Text };
+    let opcode = if cx.is_integer(3) && cx.to_integer(3) == Some(1) {
+        Opcode::Binary
+    } else {
+        Opcode::Text
+    };
     let rt = cx.host();
     let failed = if rt.websocket_ready(id) {
         match frames::encode(opcode, &data) {
             Some(frame) => !rt.websocket_transmit(id, opcode, &frame),
             None => {
-                rt.lib_line(Level::Error, &format!("websocket pkg too large {}", data.len()));
+                rt.lib_line(
+                    Level::Error,
+                    &format!("websocket pkg too large {}", data.len()),
+                );
                 false
             }
         }
@@ -189,7 +201,8 @@ fn headers(cx: &mut Call<'_>) -> Results {
         _ => return Ok(0),
     };
     if block.len() > HEADERS {
-        cx.host().lib_line(Level::Error, "websocket headers too large");
+        cx.host()
+            .lib_line(Level::Error, "websocket headers too large");
         return Ok(0);
     }
     if let Some(client) = cx.host().websockets.get_mut(id) {
@@ -212,7 +225,8 @@ fn table_headers(cx: &mut Call<'_>) -> Option<Vec<u8>> {
         let value = cx.to_bytes(-1).unwrap_or_default().to_vec();
         cx.pop(1);
         if name.is_empty() || value.is_empty() || name.len() + value.len() > HEADER {
-            cx.host().lib_line(Level::Warn, "websocket header error, check name and value");
+            cx.host()
+                .lib_line(Level::Warn, "websocket header error, check name and value");
             cx.pop(1);
             return None;
         }
@@ -232,7 +246,11 @@ fn table_headers(cx: &mut Call<'_>) -> Option<Vec<u8>> {
 
 /// A client's notice reaches Lua: `fn(wsc, event, data, fin, opcode)`.
 pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
-    let callback = cx.host().websockets.get(id).and_then(|client| client.callback);
+    let callback = cx
+        .host()
+        .websockets
+        .get(id)
+        .and_then(|client| client.callback);
     let conack = notice == Notice::ConnAck;
     if matches!(notice, Notice::Received(..)) {
         cx.host().delivered += 1;

@@ -6,8 +6,11 @@ use crate::args::{Args, Call, Results};
 use crate::libs::Library;
 use crate::libs::{zbuff_methods, zbuff_numbers};
 
-pub(crate) const LIBRARY: Library =
-    Library { name: "zbuff", functions: &[("create", create)], constants: &[] };
+pub(crate) const LIBRARY: Library = Library {
+    name: "zbuff",
+    functions: &[("create", create)],
+    constants: &[],
+};
 
 /// Class of buffer objects.
 pub(crate) const CLASS: u32 = 1;
@@ -89,9 +92,8 @@ pub(crate) fn arg(cx: &mut Call<'_>, index: i32) -> Option<u32> {
 
 /// The number of the buffer a method was called on.
 pub(crate) fn this(cx: &mut Call<'_>) -> Result<u32, Raise> {
-    arg(cx, 1).ok_or_else(|| {
-        Raise::Argument(1, format!("ZBUFF* expected, got {}", cx.type_name(1)))
-    })
+    arg(cx, 1)
+        .ok_or_else(|| Raise::Argument(1, format!("ZBUFF* expected, got {}", cx.type_name(1))))
 }
 
 /// Works on a buffer; a freed one is empty.
@@ -129,15 +131,22 @@ pub(crate) fn open(cx: &mut Call<'_>) {
 fn create(cx: &mut Call<'_>) -> Results {
     if cx.kind(1) == Kind::Table {
         super::report_not_modelled(cx.host(), "zbuff.create with a frame buffer");
-        return Err(Raise::Message("not modelled: zbuff.create with a frame buffer".into()));
+        return Err(Raise::Message(
+            "not modelled: zbuff.create with a frame buffer".into(),
+        ));
     }
-    let Ok(len @ 1..) = usize::try_from(cx.check_integer(1)?) else { return Ok(0) };
+    let Ok(len @ 1..) = usize::try_from(cx.check_integer(1)?) else {
+        return Ok(0);
+    };
     if len > LIMIT {
         cx.push_nil();
         cx.push_bytes(b"memory not enough");
         return Ok(2);
     }
-    let mut buffer = Zbuff { data: vec![0; len], cursor: 0 };
+    let mut buffer = Zbuff {
+        data: vec![0; len],
+        cursor: 0,
+    };
     if cx.is_integer(2) {
         buffer.data.fill(cx.check_integer(2)? as u8);
     } else {

@@ -31,12 +31,21 @@ fn push_len(cx: &mut Call<'_>, len: usize) -> Results {
 
 /// The consecutive integers from argument `from` on, as bytes.
 fn integers(cx: &Call<'_>, from: i32) -> Vec<u8> {
-    (from..=cx.top()).map_while(|i| cx.is_integer(i).then(|| cx.to_integer(i).unwrap_or(0) as u8)).collect()
+    (from..=cx.top())
+        .map_while(|i| {
+            cx.is_integer(i)
+                .then(|| cx.to_integer(i).unwrap_or(0) as u8)
+        })
+        .collect()
 }
 
 fn write(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
-    let bytes = if cx.is_integer(2) { integers(cx, 2) } else { cx.check_bytes(2)? };
+    let bytes = if cx.is_integer(2) {
+        integers(cx, 2)
+    } else {
+        cx.check_bytes(2)?
+    };
     let written = with(cx, id, |b| b.write(&bytes));
     push_len(cx, written)
 }
@@ -122,22 +131,34 @@ fn offset(b: &Zbuff, at: i32) -> Option<usize> {
 
 fn copy(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
-    let start = if cx.is_none_or_nil(2) { None } else { Some(cx.check_integer(2)?) };
+    let start = if cx.is_none_or_nil(2) {
+        None
+    } else {
+        Some(cx.check_integer(2)?)
+    };
     let from_integers = cx.is_integer(3);
     let bytes = if from_integers {
         integers(cx, 3)
     } else if let Some(source) = arg(cx, 3) {
         let from = usize::try_from(cx.opt_integer(4, 0)?).unwrap_or(usize::MAX);
-        let len = cx.to_integer(5).map(|len| usize::try_from(len).unwrap_or(0));
+        let len = cx
+            .to_integer(5)
+            .map(|len| usize::try_from(len).unwrap_or(0));
         with(cx, source, |b| b.slice(from, len.unwrap_or(b.used())))
     } else {
         cx.check_bytes(3)?
     };
     let copied = with(cx, id, |b| {
-        let Some(at) = start.map_or(Some(b.used()), |start| offset(b, start)) else { return 0 };
+        let Some(at) = start.map_or(Some(b.used()), |start| offset(b, start)) else {
+            return 0;
+        };
         let end = at.saturating_add(bytes.len());
         if end > b.data.len() {
-            let grown = if from_integers { 2 * end } else { b.data.len() + bytes.len() + at };
+            let grown = if from_integers {
+                2 * end
+            } else {
+                b.data.len() + bytes.len() + at
+            };
             if !b.resize(grown) {
                 return 0;
             }
@@ -166,10 +187,16 @@ fn set(cx: &mut Call<'_>) -> Results {
 fn del(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let at = cx.opt_integer(2, 0)?;
-    let count = cx.to_integer(3).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let count = cx
+        .to_integer(3)
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     with(cx, id, |b| {
-        let Some(start) = offset(b, at).filter(|start| *start < b.used()) else { return };
-        let end = start.saturating_add(count.unwrap_or(usize::MAX)).min(b.used());
+        let Some(start) = offset(b, at).filter(|start| *start < b.used()) else {
+            return;
+        };
+        let end = start
+            .saturating_add(count.unwrap_or(usize::MAX))
+            .min(b.used());
         b.data.copy_within(end..b.cursor, start);
         b.cursor -= end - start;
     });
@@ -181,7 +208,10 @@ fn is_equal(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let first = usize::try_from(cx.opt_integer(2, 0)?).unwrap_or(usize::MAX);
     let Some(other) = arg(cx, 3) else {
-        return Err(Raise::Argument(3, format!("ZBUFF* expected, got {}", cx.type_name(3))));
+        return Err(Raise::Argument(
+            3,
+            format!("ZBUFF* expected, got {}", cx.type_name(3)),
+        ));
     };
     let second = usize::try_from(cx.opt_integer(4, 0)?).unwrap_or(usize::MAX);
     let count = usize::try_from(cx.opt_integer(5, 1)?).unwrap_or(0);

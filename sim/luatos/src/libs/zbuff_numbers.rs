@@ -40,20 +40,26 @@ fn bytes(cx: &mut Call<'_>, count: usize) -> Result<Option<Vec<u8>>, airbench_lu
 }
 
 fn read(cx: &mut Call<'_>, count: usize, signed: bool) -> Results {
-    let Some(bytes) = bytes(cx, count)? else { return Ok(0) };
+    let Some(bytes) = bytes(cx, count)? else {
+        return Ok(0);
+    };
     let value = pack_codes::integer(&bytes, false, signed);
     cx.push_integer(value);
     Ok(1)
 }
 
 fn read_f32(cx: &mut Call<'_>) -> Results {
-    let Some(bytes) = bytes(cx, 4)? else { return Ok(0) };
+    let Some(bytes) = bytes(cx, 4)? else {
+        return Ok(0);
+    };
     cx.push_number(pack_codes::float(&bytes, false));
     Ok(1)
 }
 
 fn read_f64(cx: &mut Call<'_>) -> Results {
-    let Some(bytes) = bytes(cx, 8)? else { return Ok(0) };
+    let Some(bytes) = bytes(cx, 8)? else {
+        return Ok(0);
+    };
     cx.push_number(pack_codes::float(&bytes, false));
     Ok(1)
 }
@@ -61,7 +67,13 @@ fn read_f64(cx: &mut Call<'_>) -> Results {
 /// Writes all of `bytes` or nothing; gives the count.
 fn put(cx: &mut Call<'_>, bytes: &[u8]) -> Results {
     let id = this(cx)?;
-    let written = with(cx, id, |b| if b.room() >= bytes.len() { b.write(bytes) } else { 0 });
+    let written = with(cx, id, |b| {
+        if b.room() >= bytes.len() {
+            b.write(bytes)
+        } else {
+            0
+        }
+    });
     cx.push_integer(i32::try_from(written).unwrap_or(0));
     Ok(1)
 }
@@ -85,14 +97,19 @@ fn write_f64(cx: &mut Call<'_>) -> Results {
 fn query(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let offset = cx.opt_integer(2, 0)?;
-    let count = cx.to_integer(3).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let count = cx
+        .to_integer(3)
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let found = with(cx, id, |b| {
         let start = if offset < 0 {
             b.used().checked_sub(offset.unsigned_abs() as usize)?
         } else {
             usize::try_from(offset).ok()?
         };
-        let len = b.used().checked_sub(start)?.min(count.unwrap_or(usize::MAX));
+        let len = b
+            .used()
+            .checked_sub(start)?
+            .min(count.unwrap_or(usize::MAX));
         (len > 0).then(|| b.slice(start, len))
     });
     let Some(bytes) = found else {

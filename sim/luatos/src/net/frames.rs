@@ -19,7 +19,11 @@ pub(crate) enum Opcode {
 /// One masked, final frame; `None` if the payload is too large. The length
 /// variable has 16 bits: longer data is cut, not refused, on the way there.
 pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Option<Vec<u8>> {
-    let payload = if payload.len() > TOO_LARGE { &payload[..payload.len() % 65_536] } else { payload };
+    let payload = if payload.len() > TOO_LARGE {
+        &payload[..payload.len() % 65_536]
+    } else {
+        payload
+    };
     if payload.len() >= TOO_LARGE {
         return None;
     }
@@ -33,7 +37,12 @@ pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Option<Vec<u8>> {
         }
     }
     frame.extend_from_slice(&MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame.extend(
+        payload
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     Some(frame)
 }
 
@@ -50,7 +59,9 @@ pub(super) enum Frame {
 
 /// Looks at the first frame of a buffer.
 pub(super) fn decode(buffer: &[u8]) -> Frame {
-    let [first, second, ..] = *buffer else { return Frame::Incomplete };
+    let [first, second, ..] = *buffer else {
+        return Frame::Incomplete;
+    };
     let (start, len) = match second & 0x7F {
         127 => return Frame::TooLarge,
         126 => match buffer.get(2..4) {
@@ -86,13 +97,19 @@ mod tests {
 
     #[test]
     fn the_mask_is_constant() {
-        assert_eq!(encode(Opcode::Text, b"AAAA").unwrap(), b"\x81\x84\x00\x01\x02\x03A@CB");
+        assert_eq!(
+            encode(Opcode::Text, b"AAAA").unwrap(),
+            b"\x81\x84\x00\x01\x02\x03A@CB"
+        );
     }
 
     #[test]
     fn lengths_around_the_limits() {
         assert_eq!(encode(Opcode::Binary, &[0; 125]).unwrap()[1], 0x80 | 125);
-        assert_eq!(encode(Opcode::Binary, &[0; 126]).unwrap()[1..4], [0x80 | 126, 0, 126]);
+        assert_eq!(
+            encode(Opcode::Binary, &[0; 126]).unwrap()[1..4],
+            [0x80 | 126, 0, 126]
+        );
         assert!(encode(Opcode::Text, &[0; 65_534]).is_some());
         assert_eq!(encode(Opcode::Text, &[0; 65_535]), None);
         assert_eq!(encode(Opcode::Text, &[0; 65_546]).unwrap()[1], 0x80 | 10);

@@ -138,14 +138,20 @@ impl Network {
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.reset(&mut *self.stack);
             socket.target = Some(target);
-            socket.state = if self.up { State::Resolve } else { State::LinkOff };
+            socket.state = if self.up {
+                State::Resolve
+            } else {
+                State::LinkOff
+            };
         }
         self.drive(now);
     }
 
     /// Sends bytes (or one datagram); false if the socket is not on-line.
     pub(crate) fn send(&mut self, now: Instant, id: SocketId, bytes: &[u8]) -> bool {
-        let Some(socket) = self.sockets.get_mut(&id) else { return false };
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return false;
+        };
         let sent = socket.send(bytes, &mut *self.stack);
         self.flush(now);
         sent
@@ -177,7 +183,10 @@ impl Network {
     fn drive(&mut self, now: Instant) {
         self.stack.poll(now);
         while let Some(lookup) = self.resolver.poll(now, &mut *self.stack) {
-            let waiting = self.sockets.values_mut().find(|s| s.state == State::Dns(lookup.id));
+            let waiting = self
+                .sockets
+                .values_mut()
+                .find(|s| s.state == State::Dns(lookup.id));
             if let Some(socket) = waiting {
                 socket.addresses = lookup.addresses;
                 socket.state = State::Choose;
@@ -186,14 +195,20 @@ impl Network {
         let mut next = self.sockets.keys().next().copied();
         while let Some(id) = next {
             self.step(now, id);
-            next = self.sockets.range(SocketId(id.0 + 1)..).next().map(|(id, _)| *id);
+            next = self
+                .sockets
+                .range(SocketId(id.0 + 1)..)
+                .next()
+                .map(|(id, _)| *id);
         }
         self.flush(now);
     }
 
     /// Moves one socket on as far as it gets.
     fn step(&mut self, now: Instant, id: SocketId) {
-        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
         if socket.state == State::Resolve {
             let Some(target) = &socket.target else { return };
             socket.state = match target.host.parse() {
@@ -207,8 +222,18 @@ impl Network {
         if socket.state == State::Choose {
             socket.dial(&mut *self.stack, &mut self.events);
         }
-        let tls = if socket.wants_tls() { Some(self.tls.get_or_insert_with(tls::client)) } else { None };
-        socket.work(now, &mut *self.stack, tls.map(|tls| &*tls), self.tls_compute, &mut self.events);
+        let tls = if socket.wants_tls() {
+            Some(self.tls.get_or_insert_with(tls::client))
+        } else {
+            None
+        };
+        socket.work(
+            now,
+            &mut *self.stack,
+            tls.map(|tls| &*tls),
+            self.tls_compute,
+            &mut self.events,
+        );
     }
 
     /// Puts what the stack has to say on its way.

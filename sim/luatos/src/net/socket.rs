@@ -105,7 +105,11 @@ impl Socket {
     }
 
     /// Tries the next address.
-    pub(super) fn dial(&mut self, stack: &mut dyn IpStack, events: &mut VecDeque<(Owner, SocketEvent)>) {
+    pub(super) fn dial(
+        &mut self,
+        stack: &mut dyn IpStack,
+        events: &mut VecDeque<(Owner, SocketEvent)>,
+    ) {
         let (Some(target), false) = (&self.target, self.addresses.is_empty()) else {
             self.fail(events);
             return;
@@ -181,7 +185,9 @@ impl Socket {
             self.datagram = Some(bytes);
             events.push_back((self.owner, SocketEvent::Readable));
         }
-        let Some(tcp) = self.tcp.filter(|_| self.state != State::Failed) else { return };
+        let Some(tcp) = self.tcp.filter(|_| self.state != State::Failed) else {
+            return;
+        };
         let status = stack.tcp_status(tcp);
         if self.state == State::Connecting {
             match status.state {
@@ -196,7 +202,11 @@ impl Socket {
         }
         self.push_backlog(stack);
         let status = stack.tcp_status(tcp);
-        if self.awaiting && status.unacknowledged == 0 && self.backlog.is_empty() && self.state == State::Online {
+        if self.awaiting
+            && status.unacknowledged == 0
+            && self.backlog.is_empty()
+            && self.state == State::Online
+        {
             self.awaiting = false;
             events.push_back((self.owner, SocketEvent::Acknowledged));
         }
@@ -207,14 +217,23 @@ impl Socket {
         if readable && self.state == State::Online {
             events.push_back((self.owner, SocketEvent::Readable));
         }
-        if matches!(status.state, TcpState::Closed | TcpState::HalfClosed) && self.computing.is_none() {
+        if matches!(status.state, TcpState::Closed | TcpState::HalfClosed)
+            && self.computing.is_none()
+        {
             self.fail(events);
         }
     }
 
     /// TCP is there: on-line, or on to TLS.
-    fn connected(&mut self, tls: Option<&Arc<ClientConfig>>, events: &mut VecDeque<(Owner, SocketEvent)>) {
-        let host = self.target.as_ref().map_or("", |target| target.host.as_str());
+    fn connected(
+        &mut self,
+        tls: Option<&Arc<ClientConfig>>,
+        events: &mut VecDeque<(Owner, SocketEvent)>,
+    ) {
+        let host = self
+            .target
+            .as_ref()
+            .map_or("", |target| target.host.as_str());
         match tls {
             None => {
                 self.state = State::Online;
@@ -240,7 +259,9 @@ impl Socket {
         compute: Duration,
         events: &mut VecDeque<(Owner, SocketEvent)>,
     ) -> bool {
-        let Some(tls) = &mut self.tls else { return false };
+        let Some(tls) = &mut self.tls else {
+            return false;
+        };
         // The answer of the server is what the chip has to chew on.
         if self.state == State::Tls && !tls.computed && stack.tcp_status(tcp).readable > 0 {
             tls.computed = true;

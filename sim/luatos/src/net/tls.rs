@@ -77,7 +77,10 @@ impl Tls {
     pub(super) fn new(config: &Arc<ClientConfig>, host: &str) -> Option<Self> {
         let name = ServerName::try_from(host.to_owned()).ok()?;
         let connection = ClientConnection::new(Arc::clone(config), name).ok()?;
-        Some(Self { connection, computed: false })
+        Some(Self {
+            connection,
+            computed: false,
+        })
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -113,7 +116,11 @@ impl Tls {
                     break;
                 }
             }
-            readable |= self.connection.process_new_packets()?.plaintext_bytes_to_read() > 0;
+            readable |= self
+                .connection
+                .process_new_packets()?
+                .plaintext_bytes_to_read()
+                > 0;
             if bytes.is_empty() {
                 return Ok(readable);
             }

@@ -72,7 +72,15 @@ pub(crate) fn split_url(url: &str) -> (Target, String) {
         0 => 80,
         port => port,
     };
-    (Target { host: host.to_owned(), port, tls, udp: false }, path.to_owned())
+    (
+        Target {
+            host: host.to_owned(),
+            port,
+            tls,
+            udp: false,
+        },
+        path.to_owned(),
+    )
 }
 
 impl Runtime {
@@ -103,12 +111,17 @@ impl Runtime {
 
     /// `wsc:connect()`.
     pub(crate) fn websocket_connect(&mut self, id: u32) {
-        let Some(client) = self.websockets.get_mut(id) else { return };
+        let Some(client) = self.websockets.get_mut(id) else {
+            return;
+        };
         client.state = State::Connecting;
         client.buffer.clear();
         client.reconnect_at = None;
         let (socket, target) = (client.socket, client.target.clone());
-        let line = format!("websocket connect host {} port {}", target.host, target.port);
+        let line = format!(
+            "websocket connect host {} port {}",
+            target.host, target.port
+        );
         self.lib_line(Level::Info, &line);
         let now = self.now();
         self.network.connect(now, socket, target);
@@ -117,13 +130,17 @@ impl Runtime {
 
     /// `wsc:ready()`.
     pub(crate) fn websocket_ready(&self, id: u32) -> bool {
-        self.websockets.get(id).is_some_and(|client| client.state == State::Ready)
+        self.websockets
+            .get(id)
+            .is_some_and(|client| client.state == State::Ready)
     }
 
     /// Sends a frame; false if the transport failed and the socket was closed.
     pub(crate) fn websocket_transmit(&mut self, id: u32, opcode: Opcode, frame: &[u8]) -> bool {
         let now = self.now();
-        let Some(client) = self.websockets.get_mut(id) else { return false };
+        let Some(client) = self.websockets.get_mut(id) else {
+            return false;
+        };
         if !matches!(opcode, Opcode::Ping | Opcode::Pong) {
             client.unreported += 1;
         }
@@ -154,7 +171,9 @@ impl Runtime {
             .map(|(id, _)| id)
             .collect();
         for id in due {
-            let Some(client) = self.websockets.get_mut(id) else { continue };
+            let Some(client) = self.websockets.get_mut(id) else {
+                continue;
+            };
             if client.reconnect_at.is_some_and(|at| at <= now) {
                 self.websocket_connect(id);
             } else if let Some((at, period)) = client.ping {
@@ -166,7 +185,10 @@ impl Runtime {
 
     /// When a ping or a reconnect is due.
     pub(crate) fn websocket_wake(&self) -> Option<Instant> {
-        self.websockets.iter().filter_map(|(_, client)| client.next_wake()).min()
+        self.websockets
+            .iter()
+            .filter_map(|(_, client)| client.next_wake())
+            .min()
     }
 
     fn websocket_control(&mut self, id: u32, opcode: Opcode) {
@@ -178,12 +200,15 @@ impl Runtime {
     /// Something happened on a client's socket.
     pub(crate) fn websocket_socket_event(&mut self, id: u32, event: SocketEvent) {
         let now = self.now();
-        let Some(client) = self.websockets.get_mut(id) else { return };
+        let Some(client) = self.websockets.get_mut(id) else {
+            return;
+        };
         match event {
             SocketEvent::Online => {
                 client.state = State::Handshaking;
                 let target = &client.target;
-                let writes = frames::handshake(&target.host, target.port, &client.path, &client.headers);
+                let writes =
+                    frames::handshake(&target.host, target.port, &client.path, &client.headers);
                 for write in writes {
                     self.network.send(now, client.socket, &write);
                 }
@@ -199,7 +224,10 @@ impl Runtime {
             }
             SocketEvent::Readable => self.websocket_readable(id),
             SocketEvent::Failed => {
-                self.lib_line(Level::Warn, "websocket websocket_callback param1 -1, closing socket");
+                self.lib_line(
+                    Level::Warn,
+                    "websocket websocket_callback param1 -1, closing socket",
+                );
                 self.websocket_lost(id);
             }
         }
@@ -208,14 +236,23 @@ impl Runtime {
     /// Takes everything that arrived, slice by slice.
     fn websocket_readable(&mut self, id: u32) {
         let now = self.now();
-        if let Some(client) = self.websockets.get_mut(id).filter(|c| c.state == State::Ready) {
+        if let Some(client) = self
+            .websockets
+            .get_mut(id)
+            .filter(|c| c.state == State::Ready)
+        {
             client.ping = Some((now + client.keepalive, client.keepalive));
         }
         loop {
-            let Some(client) = self.websockets.get_mut(id) else { return };
+            let Some(client) = self.websockets.get_mut(id) else {
+                return;
+            };
             let room = BUFFER - client.buffer.len();
             if room == 0 {
-                self.lib_line(Level::Warn, "websocket buff is FULL, websocket packet too big");
+                self.lib_line(
+                    Level::Warn,
+                    "websocket buff is FULL, websocket packet too big",
+                );
                 self.websocket_lost(id);
                 return;
             }
@@ -230,7 +267,10 @@ impl Runtime {
                 _ => Ok(()),
             };
             if let Err(code) = parsed {
-                self.lib_line(Level::Warn, &format!("websocket websocket_parse ret {code}"));
+                self.lib_line(
+                    Level::Warn,
+                    &format!("websocket websocket_parse ret {code}"),
+                );
                 self.websocket_lost(id);
                 return;
             }
@@ -240,7 +280,9 @@ impl Runtime {
     /// Looks for the end of the server's answer.
     fn websocket_response(&mut self, id: u32) -> Result<(), i32> {
         let now = self.now();
-        let Some(client) = self.websockets.get_mut(id) else { return Ok(()) };
+        let Some(client) = self.websockets.get_mut(id) else {
+            return Ok(());
+        };
         if !client.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
             return Ok(());
         }
@@ -266,25 +308,33 @@ impl Runtime {
     /// Works off the frames in the buffer.
     fn websocket_frames(&mut self, id: u32) -> Result<(), i32> {
         loop {
-            let Some(client) = self.websockets.get_mut(id) else { return Ok(()) };
+            let Some(client) = self.websockets.get_mut(id) else {
+                return Ok(());
+            };
             let (opcode, payload, end) = match frames::decode(&client.buffer) {
                 Frame::Incomplete => return Ok(()),
                 Frame::TooLarge => {
                     self.lib_line(Level::Warn, "websocket payload too large!!!");
                     return Err(-1);
                 }
-                Frame::Whole(opcode, start, end) => (opcode, client.buffer[start..end].to_vec(), end),
+                Frame::Whole(opcode, start, end) => {
+                    (opcode, client.buffer[start..end].to_vec(), end)
+                }
             };
             client.buffer.drain(..end);
             match opcode {
                 1 | 2 => {
-                    self.bus.push_back(Message::WebSocket(id, Notice::Received(payload, opcode)));
+                    self.bus
+                        .push_back(Message::WebSocket(id, Notice::Received(payload, opcode)));
                 }
                 9 => self.websocket_control(id, Opcode::Pong),
                 10 => {}
                 8 => return Err(-1),
                 other => {
-                    self.lib_line(Level::Warn, &format!("websocket unkown optcode {other:02x}"));
+                    self.lib_line(
+                        Level::Warn,
+                        &format!("websocket unkown optcode {other:02x}"),
+                    );
                     return Err(-1);
                 }
             }
@@ -294,7 +344,9 @@ impl Runtime {
     /// The connection is gone: tell Lua, and try again if wanted.
     fn websocket_lost(&mut self, id: u32) {
         let now = self.now();
-        let Some(client) = self.websockets.get_mut(id) else { return };
+        let Some(client) = self.websockets.get_mut(id) else {
+            return;
+        };
         client.state = State::Idle;
         client.ping = None;
         client.unreported = 0;
@@ -304,9 +356,13 @@ impl Runtime {
         self.lib_line(Level::Info, "websocket websocket closing socket");
         self.network.close(now, socket);
         self.touch_outside();
-        self.bus.push_back(Message::WebSocket(id, Notice::Disconnect));
+        self.bus
+            .push_back(Message::WebSocket(id, Notice::Disconnect));
         if let Some(span) = reconnect {
-            self.lib_line(Level::Info, &format!("websocket reconnect after {}ms", span.as_millis()));
+            self.lib_line(
+                Level::Info,
+                &format!("websocket reconnect after {}ms", span.as_millis()),
+            );
         }
     }
 
@@ -334,9 +390,18 @@ mod tests {
 
     #[test]
     fn urls_are_split_as_the_firmware_splits_them() {
-        assert_eq!(split("wss://a.b/ws/echo"), ("a.b".into(), 443, true, "/ws/echo".into()));
-        assert_eq!(split("ws://a.b:8080"), ("a.b".into(), 8080, false, "/".into()));
-        assert_eq!(split("a.b/x?y=1"), ("a.b".into(), 80, false, "/x?y=1".into()));
+        assert_eq!(
+            split("wss://a.b/ws/echo"),
+            ("a.b".into(), 443, true, "/ws/echo".into())
+        );
+        assert_eq!(
+            split("ws://a.b:8080"),
+            ("a.b".into(), 8080, false, "/".into())
+        );
+        assert_eq!(
+            split("a.b/x?y=1"),
+            ("a.b".into(), 80, false, "/x?y=1".into())
+        );
         assert_eq!(split("ws://a.b?q"), ("a.b?q".into(), 80, false, "/".into()));
         assert_eq!(split("wss://a.b:0/"), ("a.b".into(), 443, true, "/".into()));
     }

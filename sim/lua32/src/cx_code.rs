@@ -1,0 +1,149 @@
+//! Calls, chunks, libraries, and number printing.
+
+use std::ffi::{CStr, CString};
+
+use crate::cx::{Cx, Kind, Raise};
+use crate::ffi;
+
+impl<H: 'static> Cx<'_, H> {
+    // --- calls and code ----------------------------------------------------
+
+    /// Calls the function below `args` arguments; `results` < 0 keeps all. An
+    /// error leaves its value on the stack, to be passed on or popped.
+    pub fn call(&mut self, args: i32, results: i32) -> Result<(), Raise> {
+        assert!(self.top() > args, "function and arguments are on the stack");
+        // SAFETY: checked above; the call is protected, so nothing is jumped
+        // over.
+        let status = unsafe { ffi::lua32_call(self.l, args, results) };
+        match status {
+            ffi::OK => Ok(()),
+            ffi::ERRMEM => Err(Raise::Value),
+            _ => Err(Raise::Value),
+        }
+    }
+
+    /// Pushes the compiled chunk, or the message of a syntax error with `Err`.
+    /// `name` is Lua's chunk name (`@main.lua`).
+    pub fn load(&mut self, code: &[u8], name: &str) -> Result<(), Raise> {
+        self.room();
+        let name = CString::new(name.replace('\0', "")).expect("NUL bytes were removed");
+        // SAFETY: pointer and length describe `code`; loading is protected.
+        let status =
+            unsafe { ffi::lua32_load(self.l, code.as_ptr().cast(), code.len(), name.as_ptr()) };
+        match status {
+            ffi::OK => Ok(()),
+            ffi::ERRSYNTAX => Err(Raise::Value),
+            _ => Err(Raise::Value),
+        }
+    }
+
+    /// Removes line numbers and names from the Lua function on top.
+    pub fn strip_debug(&mut self) {
+        // SAFETY: the glue looks at the kind of the value itself.
+        unsafe { ffi::lua32_strip(self.l) };
+    }
+
+    /// Replaces the top value by its `tostring`, with metamethods.
+    pub fn tostring(&mut self) -> Result<(), Raise> {
+        self.room();
+        // SAFETY: room made.
+        unsafe { ffi::lua32_push_tostring(self.l) };
+        let at = self.top() - 1;
+        self.insert(at);
+        self.call(1, 1)
+    }
+
+    /// Pops a thread and gives the traceback of it, beginning with `message`.
+    pub fn traceback(&mut self, message: &str) -> Result<Vec<u8>, Raise> {
+        // SAFETY: `insert` needs the function below the thread.
+        unsafe {
+            self.room();
+            ffi::lua32_push_traceback(self.l);
+        }
+        let at = self.top() - 1;
+        self.insert(at);
+        self.push_bytes(message.as_bytes());
+        self.call(2, 1)?;
+        let text = self.to_bytes(-1).unwrap_or_default().to_vec();
+        self.pop(1);
+        Ok(text)
+    }
+
+    /// Chunk name and line of the Lua function that called the running one,
+    /// where it has debug information.
+    pub fn caller(&mut self) -> Option<(Vec<u8>, i32)> {
+        self.room();
+        // SAFETY: room for one value was made; native state.
+        let line = unsafe { ffi::lua32_caller(self.l) };
+        if line < 0 {
+            return None;
+        }
+        let source = self.to_bytes(-1)?.to_vec();
+        self.pop(1);
+        Some((source, line))
+    }
+
+    /// Opens Lua's base library into the globals.
+    pub fn open_base(&mut self) -> Result<(), Raise> {
+        self.room();
+        // SAFETY: room made.
+        unsafe { ffi::lua32_push_open_base(self.l) };
+        self.call(0, 0)
+    }
+
+    /// Pushes the table of one of PUC's C libraries.
+    pub fn open_stock(&mut self, name: &str) -> Result<(), Raise> {
+        self.room();
+        // SAFETY: room made.
+        unsafe { ffi::lua32_push_open_stock(self.l) };
+        self.push_bytes(name.as_bytes());
+        self.call(1, 1)
+    }
+
+    /// Turns the table on top into a read-only library object. The table must
+    /// hold the member names in order at 1..n beside the members themselves.
+    pub fn make_rotable(&mut self) {
+        self.table(-1);
+        self.room();
+        // SAFETY: a table on top, room made; native state.
+        unsafe { ffi::lua32_rotable(self.l) };
+    }
+
+    /// Makes the library object on top the source of string methods.
+    pub fn use_for_string_methods(&mut self) {
+        assert_eq!(self.kind(-1), Kind::Userdata, "a library object is on top");
+        unsafe {
+            // SAFETY: room made; native state.
+            assert!(ffi::lua_checkstack(self.l, 4) != 0, "room for four values");
+            ffi::lua32_string_methods(self.l);
+        }
+    }
+
+    /// Lua's own name of a kind, from C; for tests of the mirror in Rust.
+    pub fn c_type_name(&self, index: i32) -> String {
+        // SAFETY: typename returns a static string for every kind.
+        unsafe {
+            let kind = if self.valid(index) {
+                ffi::lua_type(self.l, index)
+            } else {
+                -1
+            };
+            CStr::from_ptr(ffi::lua_typename(self.l, kind))
+                .to_string_lossy()
+                .into_owned()
+        }
+    }
+}
+
+/// `value` under a C format with one float conversion, as the firmware prints
+/// it. Longer results are cut at 511 bytes.
+pub fn format_number(format: &str, value: f64) -> String {
+    let format = CString::new(format.replace('\0', "")).expect("NUL bytes were removed");
+    let mut out = [0u8; 512];
+    // SAFETY: the buffer's size is passed; the formatter reads one double.
+    let len = unsafe {
+        ffi::lua32_format_number(out.as_mut_ptr().cast(), out.len(), format.as_ptr(), value)
+    };
+    let len = usize::try_from(len).unwrap_or(0).min(out.len() - 1);
+    String::from_utf8_lossy(&out[..len]).into_owned()
+}
