@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use airbench_clock::Instant;
 use airbench_lte::{Modem, ModemConfig};
-use airbench_lua32::{Memory, Step, Vm, VmError};
+use airbench_lua32::{Step, Vm, VmError};
 use airbench_luatos::{Config, Exit, Flash, PowerOnReason, Runtime};
 use airbench_trace::{Event, Kind, Source};
 use airbench_uart::Framing;
@@ -130,11 +130,6 @@ impl Board {
         for (name, count) in std::mem::take(&mut self.runtime.unmodelled) {
             *self.unmodelled.entry(name).or_default() += count;
         }
-    }
-
-    /// The board has power.
-    pub fn is_powered(&self) -> bool {
-        self.vm.is_some()
     }
 
     /// When [`Board::poll`] has something to do.
@@ -263,11 +258,6 @@ impl Board {
         self.runtime.drive_pin(now, pin, level);
     }
 
-    /// The level of a pin.
-    pub fn pin_level(&self, pin: u8) -> Option<u8> {
-        self.runtime.gpio.level(pin)
-    }
-
     /// The modem, for what a person or a network can do to it.
     pub fn modem_mut(&mut self) -> &mut Modem {
         &mut self.modem
@@ -292,10 +282,5 @@ impl Board {
     pub fn unmodelled(&mut self) -> &BTreeMap<String, u64> {
         self.collect_unmodelled();
         &self.unmodelled
-    }
-
-    /// The Lua heap, while there is one.
-    pub fn memory(&self) -> Option<Memory> {
-        self.vm.as_ref().map(Vm::memory)
     }
 }

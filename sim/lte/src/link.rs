@@ -132,11 +132,6 @@ impl Link {
         self.outage = outage;
     }
 
-    /// Nothing passes at the moment.
-    pub fn in_outage(&self) -> bool {
-        self.outage
-    }
-
     /// Sends a packet of `len` bytes: when it arrives, or why it does not.
     pub fn send(
         &mut self,

@@ -229,14 +229,6 @@ static int open_stock(lua_State *L) {
 void lua32_push_open_base(lua_State *L) { lua_pushcfunction(L, open_base); }
 void lua32_push_open_stock(lua_State *L) { lua_pushcfunction(L, open_stock); }
 
-static int traceback(lua_State *L) {
-  lua_State *of = lua_tothread(L, 1);
-  luaL_traceback(L, of ? of : L, lua_tostring(L, 2), of ? 0 : 1);
-  return 1;
-}
-
-void lua32_push_traceback(lua_State *L) { lua_pushcfunction(L, traceback); }
-
 /* Pushes the chunk name of the running function's caller and returns the line
 ** in it, or -1 (and pushes nothing) where there is no debug information. */
 int lua32_caller(lua_State *L) {

@@ -177,12 +177,6 @@ impl<'a, H: 'static> Cx<'a, H> {
         self.valid(index) && unsafe { ffi::lua_isinteger(self.l, index) } != 0
     }
 
-    /// An API function rather than a Lua one.
-    pub fn is_native_function(&self, index: i32) -> bool {
-        // SAFETY: guarded by `valid`.
-        self.valid(index) && unsafe { ffi::lua_iscfunction(self.l, index) } != 0
-    }
-
     /// The value as an integer, if it converts exactly (numeric strings do).
     pub fn to_integer(&self, index: i32) -> Option<i32> {
         let mut ok = 0;
@@ -349,13 +343,6 @@ impl<'a, H: 'static> Cx<'a, H> {
         } else {
             self.push_nil();
         }
-    }
-
-    /// Pushes the running coroutine; true for the main one.
-    pub fn push_thread(&mut self) -> bool {
-        self.room();
-        // SAFETY: room made.
-        unsafe { ffi::lua_pushthread(self.l) != 0 }
     }
 
     /// Removes `n` values from the top.

@@ -53,22 +53,6 @@ impl<H: 'static> Cx<'_, H> {
         self.call(1, 1)
     }
 
-    /// Pops a thread and gives the traceback of it, beginning with `message`.
-    pub fn traceback(&mut self, message: &str) -> Result<Vec<u8>, Raise> {
-        // SAFETY: `insert` needs the function below the thread.
-        unsafe {
-            self.room();
-            ffi::lua32_push_traceback(self.l);
-        }
-        let at = self.top() - 1;
-        self.insert(at);
-        self.push_bytes(message.as_bytes());
-        self.call(2, 1)?;
-        let text = self.to_bytes(-1).unwrap_or_default().to_vec();
-        self.pop(1);
-        Ok(text)
-    }
-
     /// Chunk name and line of the Lua function that called the running one,
     /// where it has debug information.
     pub fn caller(&mut self) -> Option<(Vec<u8>, i32)> {

@@ -46,7 +46,6 @@ unsafe extern "C" {
     pub(crate) fn lua_type(l: *mut LuaState, index: c_int) -> c_int;
     pub(crate) fn lua_typename(l: *mut LuaState, kind: c_int) -> *const c_char;
     pub(crate) fn lua_isinteger(l: *mut LuaState, index: c_int) -> c_int;
-    pub(crate) fn lua_iscfunction(l: *mut LuaState, index: c_int) -> c_int;
     pub(crate) fn lua_tonumberx(l: *mut LuaState, index: c_int, ok: *mut c_int) -> f32;
     pub(crate) fn lua_tointegerx(l: *mut LuaState, index: c_int, ok: *mut c_int) -> i32;
     pub(crate) fn lua_toboolean(l: *mut LuaState, index: c_int) -> c_int;
@@ -61,7 +60,6 @@ unsafe extern "C" {
     pub(crate) fn lua_pushboolean(l: *mut LuaState, b: c_int);
     pub(crate) fn lua_pushlstring(l: *mut LuaState, s: *const c_char, len: usize) -> *const c_char;
     pub(crate) fn lua_pushlightuserdata(l: *mut LuaState, p: *mut c_void);
-    pub(crate) fn lua_pushthread(l: *mut LuaState) -> c_int;
     pub(crate) fn lua_createtable(l: *mut LuaState, array: c_int, hash: c_int);
     pub(crate) fn lua_newuserdata(l: *mut LuaState, size: usize) -> *mut c_void;
     pub(crate) fn lua_getmetatable(l: *mut LuaState, index: c_int) -> c_int;
@@ -97,7 +95,6 @@ unsafe extern "C" {
     pub(crate) fn lua32_push_open_base(l: *mut LuaState);
     pub(crate) fn lua32_push_open_stock(l: *mut LuaState);
     pub(crate) fn lua32_caller(l: *mut LuaState) -> c_int;
-    pub(crate) fn lua32_push_traceback(l: *mut LuaState);
     pub(crate) fn lua32_format_number(
         out: *mut c_char,
         size: usize,

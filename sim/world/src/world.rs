@@ -61,8 +61,6 @@ pub struct World {
     log: Log,
     stats: Stats,
     sinks: Vec<Sink>,
-    /// Keep packet bytes in events (for recordings and captures).
-    keep_packets: bool,
     /// Events on their way into the log; kept to reuse its memory.
     scratch: Vec<Event>,
 }
@@ -86,7 +84,6 @@ impl World {
             log: Log::new(retention),
             stats: Stats::default(),
             sinks: Vec::new(),
-            keep_packets: false,
             scratch: Vec::new(),
         }
     }
@@ -99,11 +96,6 @@ impl World {
     /// Drops all sinks, so that those that buffer write what they hold.
     pub fn flush_sinks(&mut self) {
         self.sinks.clear();
-    }
-
-    /// Keeps the bytes of packets in their events from now on.
-    pub fn keep_packets(&mut self) {
-        self.keep_packets = true;
     }
 
     /// The time everything has reached.
@@ -137,11 +129,6 @@ impl World {
     /// The board, to ask it for what it counts.
     pub fn board_mut(&mut self) -> &mut Board {
         &mut self.board
-    }
-
-    /// The radio link.
-    pub fn link_mut(&mut self) -> &mut Link {
-        &mut self.link
     }
 
     /// Does something to the world, now.
@@ -264,11 +251,7 @@ impl World {
             Direction::Up => Kind::PacketUp,
             Direction::Down => Kind::PacketDown,
         };
-        let event = if self.keep_packets {
-            Event::new(at, Source::Link, kind, packet.clone())
-        } else {
-            Event::sized(at, Source::Link, kind, packet.len())
-        };
+        let event = Event::sized(at, Source::Link, kind, packet.len());
         self.record(event);
         match self.link.send(at, direction, packet.len()) {
             Ok(arrival) => {

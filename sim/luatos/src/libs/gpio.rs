@@ -72,13 +72,6 @@ impl Default for Gpio {
     }
 }
 
-impl Gpio {
-    /// The level of a pin as a voltmeter would see it.
-    pub fn level(&self, pin: u8) -> Option<u8> {
-        self.pins.get(usize::from(pin)).map(Pin::level)
-    }
-}
-
 const FALLING: i32 = 1;
 const BOTH: i32 = 2;
 const PULL_UP: i32 = 1;
