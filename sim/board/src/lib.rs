@@ -21,9 +21,9 @@ use airbench_luatos::{Config, Exit, Flash, PowerOnReason, Runtime};
 use airbench_trace::{Event, Kind, Source};
 use airbench_uart::Framing;
 
-/// Device time a script may compute without ever waiting, if no watchdog is
-/// set. A board would hang for ever; a simulation says so and stops.
-const STALL: Duration = Duration::from_secs(60);
+/// Device time a script may compute without ever waiting; longer than any
+/// watchdog. A board would hang for ever; a simulation says so and stops.
+const STALL: Duration = Duration::from_secs(90);
 
 /// Why a board cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum BoardError {
     Vm(#[from] VmError),
     /// The script hangs and nothing will ever reset it.
     #[error(
-        "the script has computed for {seconds} s of device time since {since} without returning to sys.run() or sys.wait(), and no watchdog is set: the board would hang for ever"
+        "the script has computed for {seconds} s of device time since {since} without returning to sys.run() or sys.wait(), and no watchdog has reset it: the board would hang for ever"
     )]
     Stalled {
         /// When it last waited.
@@ -203,7 +203,7 @@ impl Board {
             None => {}
         }
         let busy = self.runtime.busy_for();
-        if busy >= STALL && self.runtime.watchdog.deadline().is_none() {
+        if busy >= STALL {
             let since = self.runtime.now() - busy;
             return Err(BoardError::Stalled {
                 since,

@@ -84,7 +84,7 @@ pub enum VmError {
 /// Native stack per VM in bytes. Lua nests at most 200 C calls; each costs
 /// about 600 bytes of Lua, glue and Rust frames, the rest is for the API
 /// function on top. Only touched pages cost memory.
-const STACK: usize = 512 * 1024;
+const STACK: usize = 1024 * 1024;
 
 impl<H: 'static> Vm<H> {
     /// A VM that will run `config.main` on its first [`Vm::resume`].
