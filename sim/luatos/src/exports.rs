@@ -46,6 +46,25 @@ mod tests {
         assert!(uart.constants.contains(&("VUART_0", 32)));
     }
 
+    /// The README names libraries as whole, with exceptions; it must be true.
+    #[test]
+    fn the_readme_tells_the_truth_about_whole_libraries() {
+        let readme = include_str!("../../../README.md");
+        let (_, row) = readme.split_once("all functions of `").unwrap();
+        let (whole, rest) = row.split_once('`').unwrap();
+        let (exceptions, _) = rest.split_once(';').unwrap();
+        let modelled = crate::modelled();
+        for library in whole.split_whitespace() {
+            let exports = v1112();
+            let export = exports.iter().find(|export| export.name == library);
+            for function in &export.unwrap().functions {
+                let name = format!("{library}.{function}");
+                let excepted = exceptions.contains(&format!("`{name}`"));
+                assert_ne!(modelled.contains(&name), excepted, "{name}");
+            }
+        }
+    }
+
     #[test]
     fn every_modelled_function_is_exported() {
         let exports = v1112();

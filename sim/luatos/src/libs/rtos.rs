@@ -22,7 +22,6 @@ pub(crate) const LIBRARY: Library = Library {
         ("firmware", |cx| text(cx, "LuatOS-SoC_V1112_EC618")),
         ("buildDate", |cx| text(cx, "Sep  3 2024")),
         ("meminfo", meminfo),
-        ("setPaths", set_paths),
         ("autoCollectMem", auto_collect),
     ],
     constants: &[],
@@ -204,9 +203,4 @@ fn meminfo(cx: &mut Call<'_>) -> Results {
         cx.push_integer(figure);
     }
     Ok(3)
-}
-
-fn set_paths(cx: &mut Call<'_>) -> Results {
-    super::report_not_modelled(cx.host(), "rtos.setPaths");
-    Ok(0)
 }
