@@ -122,9 +122,9 @@ impl Project {
 }
 
 /// What `airbench init` writes.
-pub const TEMPLATE: &str = r#"# airbench project: https://github.com/airbench/airbench
+pub const TEMPLATE: &str = r#"# airbench project
 [firmware]
-path = "."              # folder with main.lua, a .lua file, or a document
+path = "."              # folder with your main.lua, a .lua file, or a document
 # block = 1             # which ``` block of a document
 # libs = ["lib"]        # folders with libraries Luatools would add (libnet ...)
 

@@ -61,8 +61,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording of `world` (before its first event).
-    pub fn start(path: &Path, setup: &Setup, world: &mut World) -> Result<Self, RecordingError> {
+    /// Begins a recording of `world` (before its first event). A `live` run may
+    /// be interrupted: every event is written at once.
+    pub fn start(
+        path: &Path,
+        setup: &Setup,
+        world: &mut World,
+        live: bool,
+    ) -> Result<Self, RecordingError> {
         let failed = |error| RecordingError::Write {
             path: path.to_owned(),
             error,
@@ -78,7 +84,10 @@ impl Recorder {
         world.add_sink(move |event| {
             let mut guard = sink.lock().unwrap_or_else(PoisonError::into_inner);
             let (writer, failure) = &mut *guard;
-            if let Some(Err(error)) = writer.as_mut().map(|writer| writer.write(event)) {
+            if let Some(Err(error)) = writer.as_mut().map(|writer| {
+                writer.write(event)?;
+                if live { writer.flush() } else { Ok(()) }
+            }) {
                 *failure = Some(error);
                 *writer = None;
             }

@@ -123,7 +123,6 @@ impl Scenario {
     }
 
     fn use_scripts(&mut self, scripts: Scripts) -> StepResult {
-        airbench_luatos::check(&scripts).map_err(|error| format!("syntax error: {error}"))?;
         self.scripts = Some(scripts);
         Ok(())
     }

@@ -257,7 +257,11 @@ fn scripts_that_misbehave_end_with_a_message() {
         "{}",
         stderr(&output)
     );
-    std::fs::write(here.join("strict.lua"), "pcall(lcd.init)").unwrap();
+    std::fs::write(
+        here.join("strict.lua"),
+        "pcall(lcd.init) require('sys').run()",
+    )
+    .unwrap();
     let arguments = ["run", "strict.lua", "--for", "1s", "-q"];
     assert!(airbench(&here, &arguments).status.success());
     let output = airbench(

@@ -52,20 +52,34 @@ fn main() {
         .compile("lua32");
 }
 
-/// The folder of PUC Lua 5.3.6 inside the `lua-src` package.
-fn lua_source_dir() -> PathBuf {
+/// What `cargo metadata` says of the packages this build may use.
+fn packages(offline: bool) -> Result<serde_json::Value, String> {
     let cargo = std::env::var("CARGO").expect("cargo sets CARGO for build scripts");
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--offline"])
-        .output()
-        .expect("cargo metadata runs");
-    assert!(
-        output.status.success(),
-        "cargo metadata failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let target = std::env::var("TARGET").expect("cargo sets TARGET for build scripts");
+    let mut command = Command::new(cargo);
+    command.args([
+        "metadata",
+        "--format-version=1",
+        "--filter-platform",
+        &target,
+    ]);
+    if offline {
+        command.arg("--offline");
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+}
+
+/// The folder of PUC Lua 5.3.6 inside the `lua-src` package. A build downloads
+/// only what it needs itself; where cargo wants to see more than that, it may
+/// fetch it.
+fn lua_source_dir() -> PathBuf {
+    let metadata = packages(true)
+        .or_else(|_| packages(false))
+        .unwrap_or_else(|error| panic!("cargo metadata failed: {error}"));
     let manifest = metadata["packages"]
         .as_array()
         .into_iter()

@@ -196,5 +196,9 @@ fn run(options: Options) -> Result<bool, String> {
             .with_cli(opts)
             .run(found),
     );
+    let steps = writer.passed_steps() + writer.failed_steps() + writer.skipped_steps();
+    if steps == 0 {
+        return Err("no scenario was run; look at --name, --tags and --features".to_owned());
+    }
     Ok(!writer.execution_has_failed())
 }

@@ -32,7 +32,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         file.display(),
         features.join("boot.feature").display()
     );
-    println!("next: put your firmware's folder into it, then `airbench run` and `cucumber`");
+    println!(
+        "next: put your main.lua beside it (or change [firmware] path), then `airbench run` and `cucumber`"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

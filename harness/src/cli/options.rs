@@ -8,7 +8,7 @@ use airbench_world::Setup;
 use clap::Args;
 
 use super::Failure;
-use crate::config::{Project, parse_start_time};
+use crate::config::{FILE, Project, parse_start_time};
 use crate::peer::Peer;
 use crate::{duration, project};
 
@@ -42,7 +42,8 @@ pub struct RunOptions {
     /// UTC date and time at power-on. Default: 2024-09-03T12:12:00.
     #[arg(long, value_name = "DATE")]
     pub start_time: Option<String>,
-    /// What is wired to UART1: stdio, pty, or script:FILE.
+    /// What is wired to UART1: stdio, pty, or script:FILE. The first two keep
+    /// pace with the wall clock.
     #[arg(long, value_name = "PEER")]
     pub uart1: Option<Peer>,
     /// What is wired to UART2.
@@ -69,21 +70,38 @@ pub struct RunOptions {
     /// Print no console lines.
     #[arg(long, short, conflicts_with = "events")]
     pub quiet: bool,
-    /// Project file. Default: airbench.toml in this folder, if there is one
-    /// and no PATH is given.
+    /// Project file. Default: airbench.toml in the firmware's folder, or in
+    /// this one if no PATH is given.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
 impl RunOptions {
-    /// The project these options speak of. With a PATH, the project file
-    /// counts only if it is named.
+    /// The project these options speak of: the file that is named, else the one
+    /// in the firmware's folder, else (without a PATH) the one in this folder.
     pub fn project(&self) -> Result<Project, Failure> {
-        let project = match (&self.path, &self.config) {
-            (Some(_), None) => None,
-            (_, config) => Project::find(config.as_deref())?,
+        let beside = self
+            .path
+            .as_ref()
+            .map(|path| path.join(FILE))
+            .filter(|file| file.exists());
+        let asked = self.config.clone().or(beside);
+        let project = match (&asked, &self.path) {
+            (None, Some(_)) => None,
+            (asked, _) => Project::find(asked.as_deref())?,
         };
         Ok(project.unwrap_or_default())
+    }
+
+    /// The syntax error in the main script, if it has one.
+    pub(crate) fn syntax_error(&self, project: &Project, setup: &Setup) -> Option<Failure> {
+        let error = airbench_luatos::check(&setup.scripts).err()?;
+        let path = self.path.as_ref().or(project.firmware.path.as_ref());
+        let path = path.map_or_else(
+            || "the script".to_owned(),
+            |path| path.display().to_string(),
+        );
+        Some(Failure::Script { path, error })
     }
 }
 
@@ -98,14 +116,6 @@ pub fn setup(
         Some(scripts) => scripts,
         None => scripts(options, project)?,
     };
-    airbench_luatos::check(&scripts).map_err(|error| {
-        let path = options.path.as_ref().or(project.firmware.path.as_ref());
-        let path = path.map_or_else(
-            || "the script".to_owned(),
-            |path| path.display().to_string(),
-        );
-        Failure::Script { path, error }
-    })?;
     let profile = options
         .lte
         .clone()

@@ -1,6 +1,8 @@
 //! Moving a world on: as fast as possible, or with the wall clock.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -14,6 +16,20 @@ use crate::peer::{Timed, Typed};
 const SLICE: Duration = Duration::from_secs(600);
 /// Wall time between two progress lines.
 const REFRESH: Duration = Duration::from_millis(200);
+
+/// A flag that Ctrl-C raises, so that a run ends with its summary and a whole
+/// recording. A second Ctrl-C ends the process.
+pub(super) fn on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    // Without a handler Ctrl-C still ends the process, only less tidily.
+    let _ = ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    stop
+}
 
 /// Bytes that scripts send, merged and in order of time.
 #[derive(Default)]
@@ -50,11 +66,12 @@ pub(super) fn flat_out(
     mut schedule: Schedule,
     end: Instant,
     progress: bool,
+    stop: &AtomicBool,
 ) -> Result<(), WorldError> {
     let show = progress && std::io::stderr().is_terminal();
     let begin = std::time::Instant::now();
     let mut shown = begin;
-    while world.now() < end {
+    while world.now() < end && !stop.load(Ordering::Relaxed) {
         let until = (world.now() + SLICE).min(end);
         while let Some((at, action)) = schedule.take_until(until) {
             world.run_until(at)?;
@@ -81,9 +98,13 @@ pub(super) fn with_the_wall(
     mut schedule: Schedule,
     end: Instant,
     typed: &Receiver<Typed>,
+    stop: &AtomicBool,
 ) -> Result<(), WorldError> {
     let begin = std::time::Instant::now();
-    loop {
+    // What is typed before the script has set the port up waits: a pipe has no
+    // other way to know when.
+    let mut held: Vec<Typed> = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
         let wall = Instant::ZERO + begin.elapsed();
         let until = wall.min(end);
         while let Some((at, action)) = schedule.take_until(until) {
@@ -91,12 +112,17 @@ pub(super) fn with_the_wall(
             world.act(&action)?;
         }
         world.run_until(until)?;
-        while let Ok((id, bytes)) = typed.try_recv() {
-            world.act(&Action::Uart {
-                id,
-                bytes,
-                baud: None,
-            })?;
+        held.extend(typed.try_iter());
+        for (id, bytes) in std::mem::take(&mut held) {
+            if world.board_mut().uart_is_open(id) {
+                world.act(&Action::Uart {
+                    id,
+                    bytes,
+                    baud: None,
+                })?;
+            } else {
+                held.push((id, bytes));
+            }
         }
         if until >= end {
             return Ok(());
@@ -107,19 +133,12 @@ pub(super) fn with_the_wall(
             .first()
             .map_or(next, |(at, _, _)| next.min(Instant::ZERO + *at));
         let pause = next.since(Instant::ZERO + begin.elapsed());
-        match typed.recv_timeout(pause.min(Duration::from_secs(1))) {
-            Ok((id, bytes)) => {
-                let now = (Instant::ZERO + begin.elapsed()).min(end);
-                world.run_until(now)?;
-                world.act(&Action::Uart {
-                    id,
-                    bytes,
-                    baud: None,
-                })?;
-            }
+        match typed.recv_timeout(pause.min(REFRESH)) {
+            Ok(bytes) => held.push(bytes),
             Err(RecvTimeoutError::Timeout) => {}
             // Nobody can type any more; the board goes on.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause.min(REFRESH)),
         }
     }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use airbench_world::{Action, Console, Setup, World};
 use super::pace::{self, Schedule};
 use super::summary::{self, Tally};
 use super::{Failure, RunOptions, setup};
+use crate::duration;
 use crate::peer::{self, Peer, Terminal, Typed};
 use crate::recording::Recorder;
 
@@ -22,6 +23,11 @@ const DEFAULT_SPAN: Duration = Duration::from_secs(60);
 const MAIN_SPAN: Duration = Duration::from_secs(24 * 3600);
 /// … of which so much is shown.
 const MAIN_SHOWN: Duration = Duration::from_secs(35);
+
+/// Device time of a script that does not compile.
+const SYNTAX_SPAN: Duration = Duration::from_secs(1);
+/// A script that has computed this long at the end of a run hangs.
+const HANG: Duration = Duration::from_secs(10);
 
 /// The main job: the built-in firmware for a day.
 pub(super) fn main_job() -> Result<ExitCode, Failure> {
@@ -52,7 +58,7 @@ fn printer(
     let piped = [&options.uart0, &options.uart1, &options.uart2]
         .iter()
         .any(|peer| matches!(peer, Some(Peer::Stdio)));
-    let live = options.realtime || peers(options).any(|(_, peer)| is_live(peer));
+    let live = live(options);
     let mut out: Box<dyn Write + Send> = if piped {
         Box::new(std::io::stderr())
     } else {
@@ -104,6 +110,11 @@ fn is_live(peer: &Peer) -> bool {
     matches!(peer, Peer::Stdio | Peer::Pty)
 }
 
+/// The run keeps pace with the wall clock.
+fn live(options: &RunOptions) -> bool {
+    options.realtime || peers(options).any(|(_, peer)| is_live(peer))
+}
+
 /// Wires the peers up; gives what must stay alive.
 fn attach(
     world: &mut World,
@@ -127,7 +138,9 @@ fn attach(
 }
 
 fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCode, Failure> {
-    let setup = setup(options, &options.project()?, None)?;
+    let project = options.project()?;
+    let setup = setup(options, &project, None)?;
+    let syntax = options.syntax_error(&project, &setup);
     let mut world = World::new(&setup, Retention::Last(1));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let counting = Arc::clone(&tally);
@@ -138,7 +151,7 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
             .count(event);
     });
     let recorder = match &options.record {
-        Some(path) => Some(Recorder::start(path, &setup, &mut world)?),
+        Some(path) => Some(Recorder::start(path, &setup, &mut world, live(options))?),
         None => None,
     };
     world.add_sink(printer(&setup, options, shown_until));
@@ -146,22 +159,30 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let (schedule, _terminals) = attach(&mut world, options, &typed)?;
     drop(typed);
 
-    let live = options.realtime || peers(options).any(|(_, peer)| is_live(peer));
+    let live = live(options);
     let end = match options.span {
         Some(span) => Instant::ZERO + span,
         None if live => Instant::FAR,
         None => Instant::ZERO + DEFAULT_SPAN,
     };
+    // A script that does not compile is run for the firmware's own words only.
+    let end = if syntax.is_some() {
+        end.min(Instant::ZERO + SYNTAX_SPAN)
+    } else {
+        end
+    };
+    let stop = pace::on_interrupt();
     let begin = std::time::Instant::now();
     world.act(&Action::PowerOn)?;
     let outcome = if live {
-        pace::with_the_wall(&mut world, schedule, end, &typing)
+        pace::with_the_wall(&mut world, schedule, end, &typing, &stop)
     } else {
         pace::flat_out(
             &mut world,
             schedule,
             end,
             options.quiet || shown_until.is_some(),
+            &stop,
         )
     };
     let wall = begin.elapsed();
@@ -172,11 +193,22 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let tally = tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
     summary::print(&mut world, &tally, setup.seed, wall);
     outcome?;
+    if let Some(error) = syntax {
+        return Err(error);
+    }
+    let busy = world.board().busy_for();
+    if busy > HANG {
+        let busy = duration::show(busy);
+        eprintln!("airbench: the script hangs: it has waited for nothing for {busy}");
+    }
     let unmodelled = !world.board_mut().unmodelled().is_empty();
     if options.strict && unmodelled {
         eprintln!("airbench: --strict: the script uses functions that are not modelled");
     }
-    let failed = !tally.errors.is_empty() || (options.strict && unmodelled);
+    let failed = busy > HANG
+        || tally.watchdog > 0
+        || !tally.errors.is_empty()
+        || (options.strict && unmodelled);
     Ok(if failed {
         ExitCode::FAILURE
     } else {

@@ -1,5 +1,6 @@
 //! The lines at the end of a run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use airbench_clock::Instant;
@@ -15,6 +16,8 @@ pub(super) struct Tally {
     last_reply: Option<Instant>,
     /// Errors that ended the script, the first few.
     pub(super) errors: Vec<String>,
+    /// Host names nobody in the simulated internet has.
+    unknown_hosts: BTreeSet<String>,
     /// Resets by the watchdog.
     pub(super) watchdog: u64,
 }
@@ -25,6 +28,14 @@ impl Tally {
             (Source::Server, Kind::MessageOut) => self.last_reply = Some(event.time),
             (Source::Board, Kind::ScriptError) if self.errors.len() < 3 => {
                 self.errors.push(event.text().replace("\r\n", "\n"));
+            }
+            (Source::Server, Kind::State) => {
+                self.unknown_hosts.extend(
+                    event
+                        .text()
+                        .strip_prefix("unknown host ")
+                        .map(str::to_owned),
+                );
             }
             (Source::Board, Kind::Power) if event.bytes == b"reset watchdog" => self.watchdog += 1,
             _ => {}
@@ -73,6 +84,9 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
     }
     for (name, count) in unmodelled {
         eprintln!("not modelled {name} ({count} calls)");
+    }
+    for host in &tally.unknown_hosts {
+        eprintln!("unknown host {host}: lead it to the local server with --host {host}=airtun");
     }
     for error in &tally.errors {
         eprintln!("script error {error}");

@@ -1,7 +1,5 @@
 //! What is expected of the board.
 
-use std::time::Duration;
-
 use airbench_trace::{Event, Kind, Source};
 use cucumber::then;
 use regex::Regex;
@@ -235,8 +233,12 @@ async fn uart_loses_step(s: &mut Scenario, id: u8, reason: String, span: Span) -
     .map(drop)
 }
 
-/// Runs on for a while; the board must live through it.
+/// Runs on for a while; neither the script nor the board may end in it.
 #[then(expr = "the board runs for {span}")]
 async fn runs_step(s: &mut Scenario, span: Span) -> StepResult {
-    s.run_for(span.0.max(Duration::ZERO)).await
+    let wanted = Wanted::new("the end of the script or a reset", |event: &Event| {
+        let reset = event.kind == Kind::Power && event.bytes.starts_with(b"reset");
+        event.kind == Kind::ScriptError || (reset && event.bytes != b"reset reset-key")
+    });
+    s.expect_not(wanted, span.0).await
 }

@@ -1,12 +1,14 @@
 //! What is expected of the server's view.
 
+use std::time::Duration;
+
 use airbench_trace::{Event, Kind};
 use cucumber::then;
 
 use super::Span;
 use crate::bench::Wanted;
 use crate::peer::parse_hex;
-use crate::scenario::{Scenario, StepResult};
+use crate::scenario::{Scenario, StepError, StepResult};
 
 fn message(kind: Kind, prefix: &str, payload: Vec<u8>, whole: bool, what: String) -> Wanted {
     let mut start = prefix.as_bytes().to_vec();
@@ -115,7 +117,7 @@ async fn datagram_step(s: &mut Scenario, text: String, span: Span) -> StepResult
 }
 
 /// Messages of one kind so far.
-async fn count(s: &mut Scenario, kind: Kind) -> Result<u64, crate::scenario::StepError> {
+async fn count(s: &mut Scenario, kind: Kind) -> Result<u64, StepError> {
     Ok(s.events()
         .await?
         .iter()
@@ -151,17 +153,30 @@ async fn received_at_least_step(s: &mut Scenario, wanted: u64) -> StepResult {
         .await)
 }
 
-/// Compares what the server received, sent, and what reached the script.
+/// Compares what the server received, sent, and what reached the script; what
+/// is under way is given 5 s to arrive.
 #[then(expr = "every message was echoed to the script")]
 async fn all_echoed_step(s: &mut Scenario) -> StepResult {
+    if !lost(s).await?.is_empty() {
+        s.run_for(Duration::from_secs(5)).await?;
+    }
+    let text = lost(s).await?;
+    if text.is_empty() {
+        Ok(())
+    } else {
+        Err(s.failure(&text).await)
+    }
+}
+
+/// What is wrong with the echoes so far, if anything.
+async fn lost(s: &mut Scenario) -> Result<String, StepError> {
     let received = count(s, Kind::MessageIn).await?;
     let sent = count(s, Kind::MessageOut).await?;
     let delivered = s.delivered().await?;
     if received == sent && sent == delivered && received > 0 {
-        return Ok(());
+        return Ok(String::new());
     }
-    let text = format!(
+    Ok(format!(
         "the server received {received} and sent {sent} messages, {delivered} reached the script"
-    );
-    Err(s.failure(&text).await)
+    ))
 }

@@ -268,6 +268,23 @@ impl Board {
         self.modem.is_up()
     }
 
+    /// A UART is set up.
+    pub fn uart_is_open(&mut self, id: u8) -> bool {
+        self.runtime
+            .uarts
+            .port(id)
+            .is_some_and(|port| port.framing().is_some())
+    }
+
+    /// How long the script has computed without waiting.
+    pub fn busy_for(&self) -> Duration {
+        if self.vm.is_some() {
+            self.runtime.busy_for()
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Resets since the board was made.
     pub fn resets(&self) -> u64 {
         self.resets

@@ -182,7 +182,9 @@ void lua32_strip(lua_State *L) {
 static int collectgarbage(lua_State *L) {
   const char *what = luaL_optstring(L, 1, "collect");
   if (what[0] == 'c' && what[1] == 'o' && what[2] == 'u') {
-    lua_pushnumber(L, (lua_Number)lua32_control(L)->used / 1024);
+    const lua32_ctl *ctl = lua32_control(L);
+    size_t shown = ctl->used > ctl->hidden ? ctl->used - ctl->hidden : 0;
+    lua_pushnumber(L, (lua_Number)shown / 1024);
     return 1;
   }
   lua_pushvalue(L, lua_upvalueindex(1));

@@ -19,6 +19,7 @@ typedef struct lua32_ctl {
   int gc_outer;           /* the collector's switch, as the script set it */
   size_t used;            /* heap in device bytes, kept by the allocator */
   size_t limit;           /* heap limit in device bytes */
+  size_t hidden;          /* used bytes that collectgarbage does not show */
   uint64_t random;        /* state of math.random */
 } lua32_ctl;
 

@@ -98,12 +98,14 @@ impl<'a, H: 'static> Cx<'a, H> {
         self.shared.memory()
     }
 
-    /// Changes the heap limit, in device bytes; the peak counts anew.
-    pub fn set_heap_limit(&mut self, limit: usize) {
+    /// Changes the heap limit, in device bytes; the peak counts anew. Of what
+    /// is in use, `hidden` bytes are not shown to the script.
+    pub fn set_heap_limit(&mut self, limit: usize, hidden: usize) {
         // SAFETY: plain counters, touched by this thread only.
         unsafe {
             let ctl = self.shared.ctl.get();
             (*ctl).limit = limit;
+            (*ctl).hidden = hidden;
             if let Some(arena) = (*self.shared.arena.get()).as_mut() {
                 arena.peak = (*ctl).used;
             }

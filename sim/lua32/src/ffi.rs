@@ -22,6 +22,7 @@ pub(crate) struct Ctl {
     pub(crate) gc_outer: c_int,
     pub(crate) used: usize,
     pub(crate) limit: usize,
+    pub(crate) hidden: usize,
     pub(crate) random: u64,
 }
 

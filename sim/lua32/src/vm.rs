@@ -99,6 +99,7 @@ impl<H: 'static> Vm<H> {
                 gc_outer: 1,
                 used: 0,
                 limit: config.heap_limit,
+                hidden: 0,
                 random: config.random_seed,
             }),
             arena: UnsafeCell::new(None),

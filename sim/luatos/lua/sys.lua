@@ -24,7 +24,7 @@ local function settle(co, ok, ...)
     if not ok then
         local message = (...)
         local trace = debug.traceback(co)
-        if trace and trace ~= "" then message = tostring(message) .. "\r\n" .. trace end
+        if trace and trace ~= "" then message = message .. "\r\n" .. trace end
         log.error("coroutine.resume", message)
         if _G.COROUTINE_ERROR_ROLL_BACK then
             sys.timerStart(assert, 500, false, message)

@@ -82,7 +82,8 @@ fn boot(cx: &mut Call<'_>) {
     cx.collect();
     let baseline = cx.memory().used;
     cx.host().heap_baseline = baseline;
-    cx.set_heap_limit(HEAP - rtos::HEAP_AT_START + baseline);
+    let hidden = baseline.saturating_sub(rtos::HEAP_AT_START);
+    cx.set_heap_limit(HEAP + hidden, hidden);
     wait_for_uptime(cx, IDENTITY_MS + VERSION_AFTER_MS + LIBRARIES_AFTER_MS);
     let rt = cx.host();
     let used = rtos::HEAP_AT_START;
@@ -104,8 +105,13 @@ fn run(cx: &mut Call<'_>) {
     if missing {
         report_missing(cx);
     }
-    if result.is_err() {
-        report(cx);
+    match result {
+        Ok(()) => {
+            let text = "main.lua has come to its end; sys.run() must be its last line";
+            cx.host()
+                .record(Source::Board, EventKind::ScriptError, text);
+        }
+        Err(_) => report(cx),
     }
 }
 
@@ -174,7 +180,8 @@ pub struct ScriptError {
     pub message: String,
 }
 
-/// Compiles every script, so that a syntax error is found before a run.
+/// Compiles the main script, so that a syntax error can be told from an error
+/// at run time. Libraries are the firmware's business when they are required.
 pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
     struct Job {
         scripts: Scripts,
@@ -183,7 +190,7 @@ pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
     fn compile(cx: &mut airbench_lua32::Cx<'_, Job>) {
         let scripts = cx.host().scripts.clone();
         for (name, code) in scripts.iter() {
-            if name.ends_with(".lua") && cx.load(code, &format!("@{name}")).is_err() {
+            if name == "main.lua" && cx.load(code, &format!("@{name}")).is_err() {
                 let text =
                     String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
                 cx.host().result = Err(ScriptError { message: text });

@@ -84,6 +84,11 @@ impl<W: Write> Writer<W> {
         self.out.write_all(&(xxh3_64(record) as u32).to_le_bytes())
     }
 
+    /// Hands everything so far to the operating system.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Flushes and gives the output back.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;

@@ -128,7 +128,13 @@ impl Internet {
         let host = &mut self.hosts[index];
         host.stack.poll(now);
         match &mut host.service {
-            Service::Dns(socket) => answer_names(&mut host.stack, *socket, &self.names),
+            Service::Dns(socket) => {
+                for name in answer_names(&mut host.stack, *socket, &self.names) {
+                    let text = format!("unknown host {name}");
+                    self.events
+                        .push(Event::new(now, Source::Server, Kind::State, text));
+                }
+            }
             Service::ErrDump(socket) => {
                 while let Some((from, bytes)) = host.stack.udp_receive(*socket) {
                     self.events
@@ -195,16 +201,27 @@ impl Internet {
     }
 }
 
-fn answer_names(stack: &mut SmolStack, socket: UdpId, names: &BTreeMap<String, Ipv4Addr>) {
+/// Answers questions for names; gives those that nobody knows.
+fn answer_names(
+    stack: &mut SmolStack,
+    socket: UdpId,
+    names: &BTreeMap<String, Ipv4Addr>,
+) -> Vec<String> {
+    let mut unknown = Vec::new();
     while let Some((from, message)) = stack.udp_receive(socket) {
         let answer = dns::answer(&message, |name| {
-            names.get(name).map(|address| vec![*address])
+            let address = names.get(name);
+            if address.is_none() {
+                unknown.push(name.to_owned());
+            }
+            address.map(|address| vec![*address])
         });
         if let Some(answer) = answer {
             let to = SocketAddrV4::new(*from.ip(), from.port());
             stack.udp_send(socket, to, &answer);
         }
     }
+    unknown
 }
 
 /// Moves bytes between the server's TCP and the guest's streams.

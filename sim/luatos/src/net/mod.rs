@@ -169,6 +169,9 @@ impl Network {
     pub(crate) fn close(&mut self, now: Instant, id: SocketId) {
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.reset(&mut *self.stack);
+            // A closed socket reports nothing, not even what was on its way.
+            let owner = socket.owner;
+            self.events.retain(|(of, _)| *of != owner);
         }
         self.flush(now);
     }
