@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -149,6 +149,11 @@ where
         Error::Utf8(what) => {
             close(socket, CloseCode::Invalid, "Not valid UTF8!").await;
             format!("1007 {what}")
+        }
+        // The client has only closed its half: Jetty says that it goes away too.
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            close(socket, CloseCode::Away, "").await;
+            "eof".to_owned()
         }
         Error::Protocol(what) => {
             close(socket, CloseCode::Protocol, &what.to_string()).await;

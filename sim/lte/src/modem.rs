@@ -151,10 +151,6 @@ impl Modem {
         let config = &self.config;
         let jitter = self.rng.below(config.attach_jitter_ms + 1);
         let pdp = now + Duration::from_millis(config.attach_ms + jitter);
-        self.agenda.push_back((
-            now + NUMBER_AFTER.min(pdp.since(now)),
-            ModemEvent::NumberRead,
-        ));
         self.agenda.push_back((pdp, ModemEvent::PdpActive));
         self.agenda
             .push_back((pdp + BEARER_AFTER, ModemEvent::BearerActive));
@@ -164,6 +160,8 @@ impl Modem {
         }
         at += Duration::from_millis(config.ip_ready_ms);
         self.agenda.push_back((at, ModemEvent::LinkUp));
+        // A quick attach may overtake the number; equal times keep their order.
+        self.agenda.make_contiguous().sort_by_key(|(at, _)| *at);
     }
 
     /// The data context is lost now; the modem attaches again after
@@ -209,6 +207,7 @@ impl Modem {
             }
         } else {
             self.sim_ready = false;
+            self.agenda.clear();
             self.lose_context(now, None);
             self.agenda.push_back((now, ModemEvent::SimMissing));
         }
@@ -238,6 +237,8 @@ impl Modem {
         match event {
             ModemEvent::SimReady => {
                 self.sim_ready = true;
+                self.agenda
+                    .push_back((at + NUMBER_AFTER, ModemEvent::NumberRead));
                 if !self.flight_mode {
                     self.attach(at);
                 }

@@ -210,6 +210,16 @@ static int open_base(lua_State *L) {
   return 0;
 }
 
+/* `debug.setupvalue` for Lua functions only: API functions keep what they are
+** in an upvalue here, on the device they have none. */
+static int setupvalue(lua_State *L) {
+  if (lua_iscfunction(L, 1)) return 0;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 /* Leaves the table of one of PUC's C libraries on the stack. */
 static int open_stock(lua_State *L) {
   static const struct { const char *name; lua_CFunction open; } libs[] = {
@@ -223,7 +233,14 @@ static int open_stock(lua_State *L) {
   for (i = 0; i < sizeof libs / sizeof libs[0]; i++) {
     const char *a = libs[i].name, *b = name;
     while (*a && *a == *b) { a++; b++; }
-    if (*a == *b) return libs[i].open(L);
+    if (*a != *b) continue;
+    libs[i].open(L);
+    if (libs[i].open == luaopen_debug) {
+      lua_getfield(L, -1, "setupvalue");
+      lua_pushcclosure(L, setupvalue, 1);
+      lua_setfield(L, -2, "setupvalue");
+    }
+    return 1;
   }
   return luaL_error(L, "no stock library '%s'", name);
 }

@@ -13,8 +13,8 @@
 #define ROTABLE "lua32.rotable"
 
 static int rotable_index(lua_State *L) {
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  lua_getuservalue(L, 1);
+  if (lua_type(L, 1) != LUA_TUSERDATA || lua_type(L, 2) != LUA_TSTRING) return 0;
+  if (lua_getuservalue(L, 1) != LUA_TTABLE) return 0;
   lua_pushvalue(L, 2);
   lua_rawget(L, -2);
   return 1;
@@ -37,7 +37,7 @@ static int rotable_next(lua_State *L) {
 }
 
 static int rotable_pairs(lua_State *L) {
-  lua_getuservalue(L, 1);
+  if (lua_type(L, 1) != LUA_TUSERDATA || lua_getuservalue(L, 1) != LUA_TTABLE) return 0;
   lua_pushinteger(L, 0);
   lua_pushcclosure(L, rotable_next, 2);
   lua_pushvalue(L, 1);

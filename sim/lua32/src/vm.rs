@@ -81,10 +81,10 @@ pub enum VmError {
     Stack(std::io::Error),
 }
 
-/// Native stack per VM in bytes. Lua nests at most 200 C calls; each costs
-/// about 600 bytes of Lua, glue and Rust frames, the rest is for the API
-/// function on top. Only touched pages cost memory.
-const STACK: usize = 1024 * 1024;
+/// Native stack per VM in bytes. Lua nests at most 200 C calls; string functions
+/// cost 5 KiB each (their buffer on a 64-bit host), and `json` nests a thousand
+/// levels on top. Only touched pages cost memory.
+const STACK: usize = 4 * 1024 * 1024;
 
 impl<H: 'static> Vm<H> {
     /// A VM that will run `config.main` on its first [`Vm::resume`].

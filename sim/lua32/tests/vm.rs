@@ -232,3 +232,12 @@ fn a_dropped_suspended_vm_leaves_nothing_running() {
         assert_eq!(vm.resume(&mut host), Step::Suspended);
     }
 }
+
+#[test]
+fn the_deepest_recursion_through_c_ends_in_a_lua_error() {
+    let lines = run("local function f() return (string.gsub('x', 'x', f)) end
+        local ok, message = pcall(f) out(ok, (message:gsub('^.-: ', '')))
+        local t = setmetatable({}, {}) getmetatable(t).__tostring = function(t) return string.format('%s', t) end
+        out((pcall(tostring, t)))");
+    assert_eq!(lines, ["false C stack overflow", "false"]);
+}

@@ -131,9 +131,8 @@ fn report(cx: &mut Call<'_>) {
     let rt = cx.host();
     rt.record(Source::Board, EventKind::ScriptError, message.clone());
     rt.lib_line(Level::Error, "main Luat: ");
-    let mut line = b"E/main ".to_vec();
-    line.extend_from_slice(&message);
-    rt.line(line);
+    let text = String::from_utf8_lossy(&message).into_owned();
+    rt.lib_line(Level::Error, &format!("main {text}"));
     rt.errdump_system(&message);
 }
 
@@ -164,10 +163,12 @@ fn report_missing(cx: &mut Call<'_>) {
 fn dead_time(cx: &mut Call<'_>) {
     cx.host()
         .lib_line(Level::Error, "main Lua VM exit!! reboot in 15000ms");
-    for _ in 0..EXIT_SECONDS {
+    // Twice as often as the firmware, so that a dog of one second, whose time is
+    // up in the same moment as the sleep, does not bite.
+    for _ in 0..2 * EXIT_SECONDS {
         let rt = cx.host();
         rt.watchdog.feed(rt.now());
-        let next = rt.now() + Duration::from_secs(1);
+        let next = rt.now() + Duration::from_millis(500);
         suspend(cx, Wait::Until(next));
     }
 }

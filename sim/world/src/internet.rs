@@ -89,7 +89,7 @@ impl Internet {
         let names = setup
             .names
             .iter()
-            .map(|(name, service)| (name.clone(), address(service)));
+            .map(|(name, service)| (name.to_ascii_lowercase(), address(service)));
         Self {
             hosts,
             guest: Guest::new(setup.epoch),
@@ -210,7 +210,7 @@ fn answer_names(
     let mut unknown = Vec::new();
     while let Some((from, message)) = stack.udp_receive(socket) {
         let answer = dns::answer(&message, |name| {
-            let address = names.get(name);
+            let address = names.get(&name.to_ascii_lowercase());
             if address.is_none() {
                 unknown.push(name.to_owned());
             }

@@ -95,8 +95,10 @@ fn hex_float(text: &str) -> Option<f64> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let exponent: i32 = exponent.trim_end_matches(['d', 'D']).parse().ok()?;
-    Some(value * 2f64.powi(exponent - 4 * fraction.len() as i32))
+    let exponent: i64 = exponent.trim_end_matches(['d', 'D']).parse().ok()?;
+    let shift = exponent.saturating_sub(4 * fraction.len() as i64);
+    let shift = shift.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+    Some(value * 2f64.powi(shift))
 }
 
 /// `Double.toString` and `Float.toString` from Rust's shortest digits in

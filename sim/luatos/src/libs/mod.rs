@@ -77,8 +77,12 @@ const STOCK: &[(&str, &[&str])] = &[
     ("string", &["dump"]),
     ("math", &[]),
     ("utf8", &[]),
-    // A script's hook would replace the one that counts CPU time.
-    ("debug", &["debug", "sethook"]),
+    // A script's hook would replace the one that counts CPU time; the others
+    // reach into what the board keeps in C and the model keeps in Lua values.
+    (
+        "debug",
+        &["debug", "sethook", "getregistry", "setuservalue"],
+    ),
     ("bit32", &[]),
 ];
 

@@ -131,12 +131,12 @@ pub(crate) fn pack(
 
 /// Unpacks values; stops where the data ends. Gives the bytes used.
 pub(crate) fn unpack(format: &[u8], data: &[u8]) -> Result<(usize, Vec<Value>), Raise> {
-    let mut at = 0;
+    let mut at = 0usize;
     let mut values = Vec::new();
     for code in codes(format)? {
         if code.letter == b'A' {
             let len = code.count.unwrap_or(1);
-            let Some(bytes) = data.get(at..at + len) else {
+            let Some(bytes) = data.get(at..at.saturating_add(len)) else {
                 break;
             };
             values.push(Value::Bytes(bytes.to_vec()));

@@ -85,7 +85,7 @@ fn timer_start(cx: &mut Call<'_>) -> Results {
     if let Some(at) = rt.timers.next_wake() {
         rt.limit_horizon(at);
     }
-    cx.push_integer(i32::from(started && ms > 0));
+    cx.push_integer(i32::from(started));
     Ok(1)
 }
 
@@ -106,9 +106,11 @@ fn receive(cx: &mut Call<'_>) -> Results {
     loop {
         let rt = cx.host();
         if let Some(message) = rt.bus.pop_front() {
+            rt.pumped();
             return dispatch::handle(cx, message);
         }
         if until.is_some_and(|at| rt.now() >= at) {
+            rt.pumped();
             cx.push_integer(-1);
             return Ok(1);
         }

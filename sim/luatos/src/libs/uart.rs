@@ -153,7 +153,7 @@ fn setup(cx: &mut Call<'_>) -> Results {
         None => false,
     };
     if !opened {
-        rt.lib_line(Level::Debug, "uart setup FAIL!!!");
+        rt.lib_line(Level::Debug, "uart uart.setup FAIL!!!");
     }
     cx.push_integer(if opened { 0 } else { -1 });
     Ok(1)

@@ -117,6 +117,8 @@ impl Runtime {
         client.state = State::Connecting;
         client.buffer.clear();
         client.reconnect_at = None;
+        client.ping = None;
+        client.unreported = 0;
         let (socket, target) = (client.socket, client.target.clone());
         let line = format!(
             "websocket connect host {} port {}",
