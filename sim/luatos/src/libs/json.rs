@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Call, Results};
 use crate::libs::{Constant, Library, json_decode, json_encode};
+use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "json",
@@ -25,6 +26,11 @@ fn encode(cx: &mut Call<'_>) -> Results {
     match json_encode::encode(cx, 1, format.as_deref()) {
         Ok(text) => {
             cx.push_bytes(&text);
+            Ok(1)
+        }
+        Err(message) if message == json_encode::OUT_OF_MEMORY => {
+            cx.host().lib_line(Level::Error, "json out of memory");
+            cx.push_nil();
             Ok(1)
         }
         Err(message) => {

@@ -55,6 +55,11 @@ fn float_format(text: &str) -> Option<String> {
         .then(|| text.to_owned())
 }
 
+/// Text beyond this does not fit the device's heap.
+const LIMIT: usize = 256 * 1024;
+/// What `encode` answers to such a text; the firmware logs it and gives nil.
+pub(super) const OUT_OF_MEMORY: &str = "out of memory";
+
 struct Encoder {
     out: Vec<u8>,
     format: String,
@@ -63,6 +68,9 @@ struct Encoder {
 impl Encoder {
     /// Appends the value on top of the stack.
     fn value(&mut self, cx: &mut Call<'_>, depth: usize) -> Result<(), String> {
+        if self.out.len() > LIMIT {
+            return Err(OUT_OF_MEMORY.to_owned());
+        }
         match cx.kind(-1) {
             Kind::String => self.string(cx.to_bytes(-1).unwrap_or_default()),
             Kind::Number => self.number(cx)?,
