@@ -115,10 +115,8 @@ void lua32_enter_native(lua_State *L) {
 }
 
 void lua32_full_gc(lua_State *L) {
-  global_State *g = G(L);
   /* An emergency collection runs no finaliser, so nothing can raise. */
   luaC_fullgc(L, 1);
-  (void)g;
 }
 
 void lua32_push_function(lua_State *L, const void *func) {

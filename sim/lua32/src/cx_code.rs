@@ -15,10 +15,10 @@ impl<H: 'static> Cx<'_, H> {
         // SAFETY: checked above; the call is protected, so nothing is jumped
         // over.
         let status = unsafe { ffi::lua32_call(self.l, args, results) };
-        match status {
-            ffi::OK => Ok(()),
-            ffi::ERRMEM => Err(Raise::Value),
-            _ => Err(Raise::Value),
+        if status == ffi::OK {
+            Ok(())
+        } else {
+            Err(Raise::Value)
         }
     }
 
@@ -30,10 +30,10 @@ impl<H: 'static> Cx<'_, H> {
         // SAFETY: pointer and length describe `code`; loading is protected.
         let status =
             unsafe { ffi::lua32_load(self.l, code.as_ptr().cast(), code.len(), name.as_ptr()) };
-        match status {
-            ffi::OK => Ok(()),
-            ffi::ERRSYNTAX => Err(Raise::Value),
-            _ => Err(Raise::Value),
+        if status == ffi::OK {
+            Ok(())
+        } else {
+            Err(Raise::Value)
         }
     }
 

@@ -140,14 +140,10 @@ impl<H: 'static> Cx<'_, H> {
 
     /// Pushes a named slot of the registry.
     pub fn get_registry(&mut self, name: &str) -> Kind {
-        self.get_field_of_registry(name);
-        self.kind(-1)
-    }
-
-    fn get_field_of_registry(&mut self, name: &str) {
         self.push_bytes(name.as_bytes());
         // SAFETY: the registry is a table, the key a string.
         unsafe { ffi::lua_rawget(self.l, ffi::REGISTRY) };
+        self.kind(-1)
     }
 
     /// Pops the top value into a named slot of the registry.
@@ -174,7 +170,7 @@ impl<H: 'static> Cx<'_, H> {
             let block = ffi::lua_newuserdata(self.l, size_of::<Object>());
             block.cast::<Object>().write(Object { class, id });
         }
-        self.get_field_of_registry(&class_key(class));
+        self.get_registry(&class_key(class));
         assert_eq!(self.kind(-1), Kind::Table, "class {class} was registered");
         // SAFETY: a table on top of a userdata.
         unsafe { ffi::lua_setmetatable(self.l, -2) };
@@ -191,7 +187,7 @@ impl<H: 'static> Cx<'_, H> {
         if unsafe { ffi::lua_getmetatable(self.l, index) } == 0 {
             return None;
         }
-        self.get_field_of_registry(&class_key(class));
+        self.get_registry(&class_key(class));
         let same = self.raw_equal(-1, -2);
         self.pop(2);
         // SAFETY: the metatable proves that `push_object` wrote an Object

@@ -32,8 +32,6 @@ pub(crate) const RAISE_ARG: c_int = -3;
 
 pub(crate) const REGISTRY: c_int = -1_000_000 - 1000;
 pub(crate) const OK: c_int = 0;
-pub(crate) const ERRMEM: c_int = 4;
-pub(crate) const ERRSYNTAX: c_int = 3;
 
 pub(crate) type Alloc = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> *mut c_void;
 

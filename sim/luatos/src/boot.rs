@@ -185,23 +185,21 @@ pub struct ScriptError {
 /// at run time. Libraries are the firmware's business when they are required.
 pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
     struct Job {
-        scripts: Scripts,
+        code: Vec<u8>,
         result: Result<(), ScriptError>,
     }
     fn compile(cx: &mut airbench_lua32::Cx<'_, Job>) {
-        let scripts = cx.host().scripts.clone();
-        for (name, code) in scripts.iter() {
-            if name == "main.lua" && cx.load(code, &format!("@{name}")).is_err() {
-                let text =
-                    String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
-                cx.host().result = Err(ScriptError { message: text });
-                return;
-            }
-            cx.set_top(0);
+        let code = std::mem::take(&mut cx.host().code);
+        if cx.load(&code, "@main.lua").is_err() {
+            let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
+            cx.host().result = Err(ScriptError { message: text });
         }
     }
+    let Some(code) = scripts.get("main.lua") else {
+        return Ok(());
+    };
     let mut job = Job {
-        scripts: scripts.clone(),
+        code: code.to_vec(),
         result: Ok(()),
     };
     // A generous heap: size is the board's business, not the compiler's.

@@ -7,9 +7,10 @@ use airbench_lua32::Kind;
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
 use crate::libs::{Library, zbuff};
+use crate::message::Arg;
 use crate::net::frames::{self, Opcode};
 use crate::net::websocket::Notice;
-use crate::runtime::{Level, Runtime};
+use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "websocket",
@@ -273,8 +274,7 @@ pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
         cx.call(args, 0)?;
     }
     if conack {
-        let (topic, args) = Runtime::websocket_conack_topic(id);
-        dispatch::publish(cx, topic, &args)?;
+        dispatch::publish(cx, "WEBSOCKET_CONNACK", &[Arg::WebSocket(id)])?;
     }
     Ok(0)
 }

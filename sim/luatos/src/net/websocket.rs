@@ -7,7 +7,7 @@ use airbench_lua32::Ref;
 
 use super::frames::{self, Frame, Opcode};
 use super::{Owner, SocketEvent, SocketId, Target};
-use crate::message::{Arg, Message};
+use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
 /// What a client tells Lua.
@@ -366,11 +366,6 @@ impl Runtime {
                 &format!("websocket reconnect after {}ms", span.as_millis()),
             );
         }
-    }
-
-    /// `sys.publish("WEBSOCKET_CONNACK", wsc)` after the callback.
-    pub(crate) fn websocket_conack_topic(id: u32) -> (&'static str, Vec<Arg>) {
-        ("WEBSOCKET_CONNACK", vec![Arg::WebSocket(id)])
     }
 }
 
