@@ -25,6 +25,9 @@ pub struct Project {
     /// The folder the file lies in.
     #[serde(skip)]
     pub root: PathBuf,
+    /// The file itself, if there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// `[firmware]`
@@ -97,6 +100,7 @@ impl Project {
             path: path.to_owned(),
             error,
         })?;
+        project.file = Some(path.to_owned());
         let parent = path.parent().unwrap_or(Path::new(""));
         project.root = if parent.as_os_str().is_empty() {
             PathBuf::from(".")
@@ -154,8 +158,11 @@ pub const FEATURE: &str = r#"Feature: My firmware
 
 /// Reads `2024-09-03T12:12:00` (a `Z` and fractions are allowed) as UTC seconds.
 pub fn parse_start_time(text: &str) -> Result<i64, String> {
-    let complaint =
-        || format!("{text:?} is no date and time; write for example 2024-09-03T12:12:00 (UTC)");
+    let complaint = || {
+        format!(
+            "{text:?} is no date and time from 1970 to 2037; write for example 2024-09-03T12:12:00 (UTC)"
+        )
+    };
     let plain = text.trim().trim_end_matches('Z');
     let (date, time) = plain.split_once(['T', ' ']).ok_or_else(complaint)?;
     let numbers = |part: &str, separator: char| -> Option<Vec<i64>> {

@@ -13,7 +13,7 @@ use airbench_world::{Action, Setup};
 
 use crate::bench::{Bench, BenchError, SimBench, Wanted};
 use crate::cli::{EMBEDDED, RunOptions, setup};
-use crate::config::{Project, parse_start_time};
+use crate::config::{FILE, Project, parse_start_time};
 use crate::project;
 
 /// What all scenarios of a run share.
@@ -312,8 +312,12 @@ impl Scenario {
         }
         let file = self.place.file.as_deref().unwrap_or(Path::new("features"));
         let name = regex::escape(&self.place.name);
+        let config = match &self.context.project.file {
+            Some(file) if file != Path::new(FILE) => format!(" --config {}", file.display()),
+            _ => String::new(),
+        };
         text.push_str(&format!(
-            "\nseed {seed}; repeat with:\n  cucumber --features {} --name '^{name}$' --seed {seed}\n",
+            "\nseed {seed}; repeat with:\n  cucumber{config} --features {} --name '^{name}$' --seed {seed}\n",
             file.display()
         ));
         StepError(text)

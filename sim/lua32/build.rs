@@ -17,11 +17,48 @@ const SOURCES: &[&str] = &[
     "lzio",
 ];
 
+/// Places in Lua's sources where the model must be told something: file, the
+/// text there, and what stands there instead.
+const CHANGES: &[(&str, &str, &str)] = &[
+    // The count hook also runs inside finalisers, where Lua switches hooks off:
+    // they take CPU time like anything else, and may hang.
+    (
+        "ldebug",
+        "luaD_hook(L, LUA_HOOKCOUNT, -1);",
+        "lua32_count(L);",
+    ),
+    // A pattern may backtrack for ever in C.
+    (
+        "lstrlib",
+        "if (ms->matchdepth-- == 0)",
+        "lua32_pattern_step(ms->L);\n  if (ms->matchdepth-- == 0)",
+    ),
+];
+
+/// A source file to compile: Lua's own, or a copy with the changes in it.
+fn source(lua: &Path, name: &str) -> PathBuf {
+    let original = lua.join(name).with_extension("c");
+    let changes: Vec<_> = CHANGES.iter().filter(|(file, ..)| *file == name).collect();
+    if changes.is_empty() {
+        return original;
+    }
+    let mut text = std::fs::read_to_string(&original).expect("Lua's sources are readable");
+    text.insert_str(0, "#include \"glue.h\"\n");
+    for (_, from, to) in changes {
+        assert_eq!(text.matches(from).count(), 1, "{name}.c has {from:?} once");
+        text = text.replace(from, to);
+    }
+    let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
+    let copy = Path::new(&out).join(name).with_extension("c");
+    std::fs::write(&copy, text).expect("OUT_DIR is writable");
+    copy
+}
+
 fn main() {
     let lua = lua_source_dir();
     let mut build = cc::Build::new();
     for name in SOURCES {
-        build.file(lua.join(name).with_extension("c"));
+        build.file(source(&lua, name));
     }
     for file in ["c/glue.c", "c/rotable.c", "c/printf.c"] {
         build.file(file);
@@ -31,6 +68,7 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     build
         .include(&lua)
+        .include("c")
         .warnings(false)
         .define("LUA_32BITS", "1")
         .define("LUA_COMPAT_5_1", None)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use airbench_luatos::Scripts;
 use clap::Parser;
 use cucumber::gherkin::tagexpr::TagOperation;
 use cucumber::writer::{self, Coloring, Stats as _, Verbosity};
@@ -14,6 +15,7 @@ use futures_util::FutureExt;
 use gherkin::Feature;
 use regex::Regex;
 
+use super::{RunOptions, setup};
 use crate::bench::Capability;
 use crate::config::Project;
 use crate::gherkin::{self as features, Ready, introduce};
@@ -40,8 +42,8 @@ struct Options {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Scenarios at the same time. Default: one per core.
-    #[arg(long, short, value_name = "N")]
-    concurrency: Option<usize>,
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: Option<u16>,
     /// Stop at the first failure.
     #[arg(long)]
     fail_fast: bool,
@@ -126,7 +128,13 @@ fn runnable(path: &Path) -> Result<Vec<Feature>, String> {
                 false
             }
             Err(error) => {
-                errors.push(format!("{}: {}: {error}", whole.name, scenario.name));
+                let file = whole.path.as_deref().unwrap_or(path);
+                let line = scenario.position.line;
+                errors.push(format!(
+                    "{}:{line}: {}: {error}",
+                    file.display(),
+                    scenario.name
+                ));
                 false
             }
         };
@@ -139,6 +147,23 @@ fn runnable(path: &Path) -> Result<Vec<Feature>, String> {
         }
     }
     Ok(found)
+}
+
+/// Standard output in our own words: the library speaks of panics where a step
+/// has simply failed.
+struct Reworded(io::Stdout);
+
+impl Write for Reworded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.replace("Step panicked. Captured output:", "Step failed:");
+        self.0.write_all(text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn run(options: Options) -> Result<bool, String> {
@@ -157,6 +182,12 @@ fn run(options: Options) -> Result<bool, String> {
         )
     });
     let found = runnable(&path)?;
+    // What is wrong with the project is wrong with every scenario: say it once.
+    let options_of_project = RunOptions {
+        lte: project.network.profile.clone(),
+        ..RunOptions::default()
+    };
+    setup(&options_of_project, &project, Some(Scripts::default())).map_err(text)?;
     let context = Arc::new(Context {
         project,
         seed: options.seed,
@@ -164,7 +195,7 @@ fn run(options: Options) -> Result<bool, String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let junit = report(options.junit.as_deref())?;
     let json = report(options.json.as_deref())?;
-    let writer = writer::Basic::raw(io::stdout(), Coloring::Auto, Verbosity::Default)
+    let writer = writer::Basic::raw(Reworded(io::stdout()), Coloring::Auto, Verbosity::Default)
         .summarized()
         .tee::<Scenario, _>(writer::JUnit::for_tee(junit, 0))
         .tee::<Scenario, _>(writer::Json::for_tee(json))
@@ -177,7 +208,7 @@ fn run(options: Options) -> Result<bool, String> {
         tags_filter: options.tags,
         parser: cli::Empty,
         runner: cucumber::runner::basic::Cli {
-            concurrency: Some(options.concurrency.unwrap_or(cores).max(1)),
+            concurrency: Some(options.concurrency.map_or(cores, usize::from)),
             fail_fast: options.fail_fast,
             ..Default::default()
         },
@@ -199,6 +230,9 @@ fn run(options: Options) -> Result<bool, String> {
     let steps = writer.passed_steps() + writer.failed_steps() + writer.skipped_steps();
     if steps == 0 {
         return Err("no scenario was run; look at --name, --tags and --features".to_owned());
+    }
+    if writer.skipped_steps() > 0 {
+        println!("a step that is not in the vocabulary was skipped; `cucumber --steps` lists it");
     }
     Ok(!writer.execution_has_failed())
 }

@@ -55,9 +55,7 @@ fn printer(
     let mut console = Console::new(setup.epoch);
     let (quiet, all) = (options.quiet, options.events);
     // Standard output belongs to a UART's peer if one is wired to it.
-    let piped = [&options.uart0, &options.uart1, &options.uart2]
-        .iter()
-        .any(|peer| matches!(peer, Some(Peer::Stdio)));
+    let piped = pipes(options) > 0;
     let live = live(options);
     let mut out: Box<dyn Write + Send> = if piped {
         Box::new(std::io::stderr())
@@ -105,6 +103,13 @@ fn peers(options: &RunOptions) -> impl Iterator<Item = (u8, &Peer)> {
         .filter_map(|(id, peer)| peer.as_ref().map(|peer| (id, peer)))
 }
 
+/// UARTs wired to standard input and output.
+fn pipes(options: &RunOptions) -> usize {
+    peers(options)
+        .filter(|(_, peer)| matches!(peer, Peer::Stdio))
+        .count()
+}
+
 /// Somebody outside the simulation is at the other end.
 fn is_live(peer: &Peer) -> bool {
     matches!(peer, Peer::Stdio | Peer::Pty)
@@ -138,6 +143,11 @@ fn attach(
 }
 
 fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCode, Failure> {
+    if pipes(options) > 1 {
+        return Err(Failure::Usage(
+            "only one UART can be wired to stdio; use pty or script:FILE for the others".into(),
+        ));
+    }
     let project = options.project()?;
     let setup = setup(options, &project, None)?;
     let syntax = options.syntax_error(&project, &setup);

@@ -135,11 +135,32 @@ void lua32_push_own_value(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(2));
 }
 
-static void count_hook(lua_State *L, lua_Debug *ar) {
+void lua32_count(lua_State *L) {
   lua32_ctl *ctl = lua32_control(L);
-  (void)ar;
   ctl->instructions += (uint64_t)L->basehookcount;
   ctl->hook(L);
+}
+
+/* A step of the matcher is some 50 cycles, a VM instruction some 200. */
+#define STEPS 1000
+#define STEPS_PER_INSTRUCTION 4
+
+void lua32_pattern_step(lua_State *L) {
+  lua32_ctl *ctl = lua32_control(L);
+  if (++ctl->pattern_steps < STEPS) return;
+  ctl->pattern_steps = 0;
+  ctl->instructions += STEPS / STEPS_PER_INSTRUCTION;
+  ctl->hook(L);
+}
+
+/* Lua wants a hook to be set; lua32_count is called in its place. */
+static void count_hook(lua_State *L, lua_Debug *ar) {
+  (void)L;
+  (void)ar;
+}
+
+void lua32_set_pause(lua_State *L, int percent) {
+  lua_gc(L, LUA_GCSETPAUSE, percent);
 }
 
 void lua32_set_hook(lua_State *L, int interval) {
@@ -200,22 +221,64 @@ void lua32_push_tostring(lua_State *L) {
   lua_pushcfunction(L, tostring_meta);
 }
 
+/* Gives every plain C function of the table on top an upvalue, and thereby an
+** address in the VM's heap: the host's code addresses differ from run to run,
+** and addresses show (`tostring(print)`) and order tables. */
+static void fix_addresses(lua_State *L) {
+  int table = lua_gettop(L);
+  int fixed = table + 1;  /* closures by function: aliases stay equal */
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    lua_CFunction function = lua_tocfunction(L, -1);
+    if (function && !lua_getupvalue(L, -1, 1)) {
+      if (lua_rawgetp(L, fixed, (void *)function) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        lua_pushcclosure(L, function, 1);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, fixed, (void *)function);
+      }
+      lua_pushvalue(L, -3);
+      lua_insert(L, -2);
+      lua_rawset(L, table);
+    } else if (function) {
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
 static int open_base(lua_State *L) {
   luaL_requiref(L, "_G", luaopen_base, 1);
+  fix_addresses(L);
   lua_getfield(L, -1, "collectgarbage");
   lua_pushcclosure(L, collectgarbage, 1);
   lua_setfield(L, -2, "collectgarbage");
   return 0;
 }
 
-/* `debug.setupvalue` for Lua functions only: API functions keep what they are
-** in an upvalue here, on the device they have none. */
-static int setupvalue(lua_State *L) {
+/* The upvalue functions of `debug`, for Lua functions only: C functions have an
+** upvalue here where on the device they have none. */
+static int lua_functions_only(lua_State *L) {
   if (lua_iscfunction(L, 1)) return 0;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
+}
+
+static void guard_upvalues(lua_State *L) {
+  static const char *const names[] = {
+    "getupvalue", "setupvalue", "upvalueid", "upvaluejoin"
+  };
+  size_t i;
+  for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+    lua_getfield(L, -1, names[i]);
+    lua_pushcclosure(L, lua_functions_only, 1);
+    lua_setfield(L, -2, names[i]);
+  }
 }
 
 /* Leaves the table of one of PUC's C libraries on the stack. */
@@ -233,10 +296,11 @@ static int open_stock(lua_State *L) {
     while (*a && *a == *b) { a++; b++; }
     if (*a != *b) continue;
     libs[i].open(L);
-    if (libs[i].open == luaopen_debug) {
-      lua_getfield(L, -1, "setupvalue");
-      lua_pushcclosure(L, setupvalue, 1);
-      lua_setfield(L, -2, "setupvalue");
+    fix_addresses(L);
+    if (libs[i].open == luaopen_debug) guard_upvalues(L);
+    if (libs[i].open == luaopen_table) {
+      lua_getfield(L, -1, "unpack");
+      lua_setglobal(L, "unpack");
     }
     return 1;
   }

@@ -2,9 +2,12 @@
 **
 ** Fact (core:lua/src/rotable2.c, read for its behaviour): a library global is
 ** a userdata whose metatable has __index, __len, __pairs, __name and a false
-** __metatable; there is no __newindex, so assigning a field raises. Here the
-** members live in a table kept as the userdata's user value, with the names in
-** declaration order in its array part.
+** __metatable; there is no __newindex, so assigning a field raises. Its members
+** lie in ROM and take no heap.
+**
+** Here the members are described by Rust (ctl->find, ctl->at) and become Lua
+** values when a script first touches them; the userdata's user value is a table
+** that keeps those, so that a function fetched twice is the same value.
 */
 #include "glue.h"
 
@@ -12,11 +15,49 @@
 
 #define ROTABLE "lua32.rotable"
 
+static void push_member(lua_State *L, const lua32_member *m) {
+  switch (m->kind) {
+    case LUA32_MEMBER_FUNCTION: lua32_push_function(L, m->func); break;
+    case LUA32_MEMBER_NAMED:
+      lua_pushlstring(L, m->text, m->text_len);
+      lua32_push_function_with(L, m->func);
+      break;
+    case LUA32_MEMBER_INTEGER: lua_pushinteger(L, m->integer); break;
+    case LUA32_MEMBER_NUMBER: lua_pushnumber(L, m->number); break;
+    case LUA32_MEMBER_NULL: lua_pushlightuserdata(L, NULL); break;
+    default: lua_pushnil(L); break;
+  }
+}
+
+/* Pushes the member of the rotable at `at` whose name is at `name`. */
+static void push_found(lua_State *L, int at, int name) {
+  lua32_member member;
+  size_t len;
+  const char *text;
+  lua_getuservalue(L, at);
+  lua_pushvalue(L, name);
+  if (lua_rawget(L, -2) != LUA_TNIL) return;
+  text = lua_tolstring(L, name, &len);
+  if (!lua32_control(L)->find(*(void **)lua_touserdata(L, at), text, len, &member)) return;
+  lua_pop(L, 1);
+  push_member(L, &member);
+  lua_pushvalue(L, name);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -4);
+}
+
+static int is_rotable(lua_State *L, int at) {
+  int same;
+  if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at)) return 0;
+  luaL_getmetatable(L, ROTABLE);
+  same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
 static int rotable_index(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TUSERDATA || lua_type(L, 2) != LUA_TSTRING) return 0;
-  if (lua_getuservalue(L, 1) != LUA_TTABLE) return 0;
-  lua_pushvalue(L, 2);
-  lua_rawget(L, -2);
+  if (lua_type(L, 2) != LUA_TSTRING || !is_rotable(L, 1)) return 0;
+  push_found(L, 1, 2);
   return 1;
 }
 
@@ -27,35 +68,42 @@ static int rotable_len(lua_State *L) {
 
 /* Iterates by position, not with lua_next: declaration order is the device's. */
 static int rotable_next(lua_State *L) {
-  lua_Integer i = lua_tointeger(L, lua_upvalueindex(2)) + 1;
-  lua_pushinteger(L, i);
+  lua_Integer i = lua_tointeger(L, lua_upvalueindex(2));
+  lua32_member member;
+  lua_settop(L, 0);
+  lua_pushinteger(L, i + 1);
   lua_replace(L, lua_upvalueindex(2));
-  if (lua_rawgeti(L, lua_upvalueindex(1), i) != LUA_TSTRING) return 0;
-  lua_pushvalue(L, -1);
-  lua_rawget(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  if (!lua32_control(L)->at(*(void **)lua_touserdata(L, 1), (size_t)i, &member)) return 0;
+  lua_pushlstring(L, member.text, member.text_len);
+  push_found(L, 1, 2);
+  lua_pushvalue(L, 2);
+  lua_insert(L, -2);
   return 2;
 }
 
 static int rotable_pairs(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TUSERDATA || lua_getuservalue(L, 1) != LUA_TTABLE) return 0;
+  if (!is_rotable(L, 1)) return 0;
+  lua_pushvalue(L, 1);
   lua_pushinteger(L, 0);
   lua_pushcclosure(L, rotable_next, 2);
   lua_pushvalue(L, 1);
   return 2;
 }
 
-/* The string metatable's __index: methods are looked up in the library. */
-static int string_index(lua_State *L) {
+/* An __index that looks methods up in a rotable, its upvalue. */
+static int method_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(1));
+  lua_settop(L, 2);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  push_found(L, 3, 2);
   return 1;
 }
 
-/* Turns the table on top into a rotable. The table must hold its names in
-** order at 1..n and its members under the names. */
-void lua32_rotable(lua_State *L) {
-  lua_newuserdata(L, 0);
+/* Pops a table of members that exist as Lua values already (it may be empty)
+** and pushes the rotable that `members` describes. */
+void lua32_rotable(lua_State *L, const void *members) {
+  *(const void **)lua_newuserdata(L, sizeof members) = members;
   lua_insert(L, -2);
   lua_setuservalue(L, -2);
   if (luaL_newmetatable(L, ROTABLE)) {
@@ -73,12 +121,17 @@ void lua32_rotable(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
+/* Pops a rotable and pushes an __index function that looks methods up in it. */
+void lua32_method_index(lua_State *L) {
+  lua_pushcclosure(L, method_index, 1);
+}
+
 /* Makes the rotable on top the source of string methods. */
 void lua32_string_methods(lua_State *L) {
   lua_pushliteral(L, "");
   lua_createtable(L, 0, 1);
-  lua_getuservalue(L, -3);
-  lua_pushcclosure(L, string_index, 1);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, method_index, 1);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
   lua_pop(L, 1);

@@ -112,6 +112,12 @@ impl<'a, H: 'static> Cx<'a, H> {
         }
     }
 
+    /// The collector's pause in percent, as `collectgarbage("setpause")`.
+    pub fn set_gc_pause(&mut self, percent: i32) {
+        // SAFETY: sets a number.
+        unsafe { ffi::lua32_set_pause(self.l, percent) };
+    }
+
     /// A full collection; finalisers run later, outside this call.
     pub fn collect(&mut self) {
         // SAFETY: an emergency collection raises nothing.

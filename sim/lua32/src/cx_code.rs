@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use crate::cx::{Cx, Kind, Raise};
+use crate::cx::{Cx, Raise};
 use crate::ffi;
 
 impl<H: 'static> Cx<'_, H> {
@@ -82,25 +82,6 @@ impl<H: 'static> Cx<'_, H> {
         unsafe { ffi::lua32_push_open_stock(self.l) };
         self.push_bytes(name.as_bytes());
         self.call(1, 1)
-    }
-
-    /// Turns the table on top into a read-only library object. The table must
-    /// hold the member names in order at 1..n beside the members themselves.
-    pub fn make_rotable(&mut self) {
-        self.table(-1);
-        self.room();
-        // SAFETY: a table on top, room made; native state.
-        unsafe { ffi::lua32_rotable(self.l) };
-    }
-
-    /// Makes the library object on top the source of string methods.
-    pub fn use_for_string_methods(&mut self) {
-        assert_eq!(self.kind(-1), Kind::Userdata, "a library object is on top");
-        unsafe {
-            // SAFETY: room made; native state.
-            assert!(ffi::lua_checkstack(self.l, 4) != 0, "room for four values");
-            ffi::lua32_string_methods(self.l);
-        }
     }
 
     /// Lua's own name of a kind, from C; for tests of the mirror in Rust.

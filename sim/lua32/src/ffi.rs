@@ -9,6 +9,20 @@ pub(crate) struct LuaState {
 }
 
 pub(crate) type Entry = unsafe extern "C" fn(*mut LuaState, *const c_void) -> c_int;
+/// Mirror of `lua32_member` in `c/glue.h`.
+#[repr(C)]
+pub(crate) struct Member {
+    pub(crate) kind: c_int,
+    pub(crate) integer: i32,
+    pub(crate) number: f32,
+    pub(crate) func: *const c_void,
+    pub(crate) text: *const c_char,
+    pub(crate) text_len: usize,
+}
+
+pub(crate) type Find =
+    unsafe extern "C" fn(*const c_void, *const c_char, usize, *mut Member) -> c_int;
+pub(crate) type At = unsafe extern "C" fn(*const c_void, usize, *mut Member) -> c_int;
 pub(crate) type Hook = unsafe extern "C" fn(*mut LuaState);
 
 /// Mirror of `lua32_ctl` in `c/glue.h`; the layouts must agree.
@@ -16,6 +30,8 @@ pub(crate) type Hook = unsafe extern "C" fn(*mut LuaState);
 pub(crate) struct Ctl {
     pub(crate) entry: Entry,
     pub(crate) hook: Hook,
+    pub(crate) find: Find,
+    pub(crate) at: At,
     pub(crate) instructions: u64,
     pub(crate) arg: c_int,
     pub(crate) native: c_int,
@@ -24,11 +40,19 @@ pub(crate) struct Ctl {
     pub(crate) limit: usize,
     pub(crate) hidden: usize,
     pub(crate) random: u64,
+    pub(crate) pattern_steps: c_int,
 }
 
 pub(crate) const RAISE_AT: c_int = -1;
 pub(crate) const RAISE_VALUE: c_int = -2;
 pub(crate) const RAISE_ARG: c_int = -3;
+
+pub(crate) const MEMBER_FUNCTION: c_int = 0;
+pub(crate) const MEMBER_NAMED: c_int = 1;
+pub(crate) const MEMBER_INTEGER: c_int = 2;
+pub(crate) const MEMBER_NUMBER: c_int = 3;
+pub(crate) const MEMBER_NULL: c_int = 4;
+pub(crate) const MEMBER_NIL: c_int = 5;
 
 pub(crate) const REGISTRY: c_int = -1_000_000 - 1000;
 pub(crate) const OK: c_int = 0;
@@ -88,7 +112,9 @@ unsafe extern "C" {
     pub(crate) fn lua32_set_hook(l: *mut LuaState, interval: c_int);
     pub(crate) fn lua32_instructions(l: *mut LuaState) -> u64;
     pub(crate) fn lua32_strip(l: *mut LuaState);
-    pub(crate) fn lua32_rotable(l: *mut LuaState);
+    pub(crate) fn lua32_rotable(l: *mut LuaState, members: *const c_void);
+    pub(crate) fn lua32_method_index(l: *mut LuaState);
+    pub(crate) fn lua32_set_pause(l: *mut LuaState, percent: c_int);
     pub(crate) fn lua32_string_methods(l: *mut LuaState);
     pub(crate) fn lua32_push_tostring(l: *mut LuaState);
     pub(crate) fn lua32_push_open_base(l: *mut LuaState);

@@ -24,9 +24,11 @@ mod cx;
 mod cx_code;
 mod cx_tables;
 mod ffi;
+mod rotable;
 mod vm;
 
 pub use arena::ArenaError;
 pub use cx::{Cx, Func, Kind, Raise, Ref};
 pub use cx_code::format_number;
+pub use rotable::{Member, Members};
 pub use vm::{Config, Memory, Step, Vm, VmError};

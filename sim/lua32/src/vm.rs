@@ -11,6 +11,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use crate::arena::{Arena, ArenaError, lua_alloc};
 use crate::cx::{Cx, Func, Raise};
 use crate::ffi::{self, Ctl, LuaState};
+use crate::rotable;
 
 /// How a VM is built. `H` is the host: what API functions work on.
 pub struct Config<H: 'static> {
@@ -93,6 +94,8 @@ impl<H: 'static> Vm<H> {
             ctl: UnsafeCell::new(Ctl {
                 entry: entry::<H>,
                 hook: hook::<H>,
+                find: rotable::find::<H>,
+                at: rotable::at::<H>,
                 instructions: 0,
                 arg: 0,
                 native: 1,
@@ -101,6 +104,7 @@ impl<H: 'static> Vm<H> {
                 limit: config.heap_limit,
                 hidden: 0,
                 random: config.random_seed,
+                pattern_steps: 0,
             }),
             arena: UnsafeCell::new(None),
             state: Cell::new(null_mut()),

@@ -12,6 +12,8 @@ use crate::runtime::{Exit, Level, Runtime, Wait, before_call, hook, leave, suspe
 
 /// The Lua heap of the stock image, in bytes.
 pub(crate) const HEAP: usize = 262_136;
+/// The collector's pause the firmware sets at boot, in percent.
+const GC_PAUSE: i32 = 90;
 /// VM instructions between two looks at the clock: about a millisecond.
 const HOOK_INTERVAL: i32 = 1000;
 
@@ -79,6 +81,7 @@ fn boot(cx: &mut Call<'_>) {
     rt.lib_line(Level::Info, "main ROM Build: Sep  3 2024 15:55:27");
     let opened = libs::open_all(cx);
     assert!(opened.is_ok(), "the libraries open in an empty heap");
+    cx.set_gc_pause(GC_PAUSE);
     cx.collect();
     let baseline = cx.memory().used;
     cx.host().heap_baseline = baseline;

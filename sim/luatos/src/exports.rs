@@ -1,5 +1,7 @@
 //! What the stock image exports, modelled here or not.
 
+use std::sync::OnceLock;
+
 /// One library of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
@@ -12,9 +14,23 @@ pub struct Export {
 }
 
 /// The image LuatOS-SoC_V1112_EC618_FULL.
-pub fn v1112() -> Vec<Export> {
-    include_str!("exports_v1112.txt")
-        .lines()
+pub fn v1112() -> &'static [Export] {
+    static EXPORTS: OnceLock<Vec<Export>> = OnceLock::new();
+    EXPORTS.get_or_init(|| parse(include_str!("exports_v1112.txt")))
+}
+
+/// A library of the image.
+pub fn find(name: &str) -> Option<&'static Export> {
+    v1112().iter().find(|export| export.name == name)
+}
+
+/// A library's member is a constant.
+pub fn is_constant(library: &str, name: &str) -> bool {
+    find(library).is_some_and(|export| export.constants.iter().any(|(n, _)| *n == name))
+}
+
+fn parse(text: &'static str) -> Vec<Export> {
+    text.lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(':'))
         .map(|(name, rest)| {
@@ -55,9 +71,7 @@ mod tests {
         let (exceptions, _) = rest.split_once(';').unwrap();
         let modelled = crate::modelled();
         for library in whole.split_whitespace() {
-            let exports = v1112();
-            let export = exports.iter().find(|export| export.name == library);
-            for function in &export.unwrap().functions {
+            for function in &find(library).unwrap().functions {
                 let name = format!("{library}.{function}");
                 let excepted = exceptions.contains(&format!("`{name}`"));
                 assert_ne!(modelled.contains(&name), excepted, "{name}");
@@ -67,12 +81,10 @@ mod tests {
 
     #[test]
     fn every_modelled_function_is_exported() {
-        let exports = v1112();
         for name in crate::modelled() {
             let (library, function) = name.split_once('.').unwrap();
-            let export = exports.iter().find(|export| export.name == library);
             assert!(
-                export.is_some_and(|e| e.functions.contains(&function)),
+                find(library).is_some_and(|e| e.functions.contains(&function)),
                 "{name}"
             );
         }

@@ -22,6 +22,7 @@ mod config;
 mod dispatch;
 pub mod exports;
 mod flash;
+mod heap;
 mod libs;
 mod message;
 mod net;

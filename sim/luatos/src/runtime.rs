@@ -9,6 +9,7 @@ use airbench_trace::{Event, Kind, Source};
 
 use crate::config::{Config, PowerOnReason};
 use crate::flash::Flash;
+use crate::heap::SystemHeap;
 use crate::libs::errdump::ErrDump;
 use crate::libs::gpio::Gpio;
 use crate::libs::mobile::Mobile;
@@ -84,6 +85,7 @@ pub struct Runtime {
     pub network: Network,
     pub(crate) websockets: Slab<WebSocket>,
     pub(crate) zbuffs: Slab<Zbuff>,
+    pub(crate) system_heap: SystemHeap,
     pub(crate) errdump: ErrDump,
     /// What `mobile.*` reports.
     pub mobile: Mobile,
@@ -128,6 +130,7 @@ impl Runtime {
             network,
             websockets: Slab::default(),
             zbuffs: Slab::default(),
+            system_heap: SystemHeap::default(),
             errdump: ErrDump::default(),
             mobile: Mobile::default(),
             watchdog: Watchdog::default(),

@@ -182,3 +182,16 @@ proptest! {
         let _ = dns::read_answer(1, &bytes);
     }
 }
+
+#[test]
+fn a_datagram_longer_than_a_packet_is_fragmented_and_put_together() {
+    let mut pair = Pair::new();
+    let server = pair.host.udp_open(12_425);
+    let client = pair.device.udp_open(0);
+    let long: Vec<u8> = (0..8400u32).map(|i| i as u8).collect();
+    let to = SocketAddrV4::new(HOST, 12_425);
+    assert!(pair.device.udp_send(client, to, &long));
+    pair.settle();
+    let (_, got) = pair.host.udp_receive(server).expect("it arrives whole");
+    assert_eq!(got, long);
+}

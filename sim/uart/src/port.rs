@@ -218,6 +218,11 @@ impl Port {
         true
     }
 
+    /// Bytes written that have not left yet.
+    pub fn queued(&self) -> usize {
+        self.outgoing.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
     /// The next thing the port does by itself up to `now`.
     pub fn poll(&mut self, now: Instant) -> Option<Output> {
         if let Some(output) = self.pending.pop_front() {

@@ -13,13 +13,17 @@ use tokio_rustls::TlsAcceptor;
 
 /// A local clone of openLuat's airtun WebSocket echo server.
 #[derive(Parser)]
-#[command(version, after_help = "Example: airtun --tls-listen 127.0.0.1:8443")]
+#[command(
+    name = "airtun",
+    version,
+    after_help = "Example: airtun --tls-listen 127.0.0.1:8443"
+)]
 struct Args {
     /// Where to serve ws:// (port 0: any free port).
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// Where to serve wss:// as well.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     tls_listen: Option<SocketAddr>,
     /// Certificate chain (PEM) for wss://; without it one is made.
     #[arg(long, value_name = "FILE", requires = "key")]
@@ -33,6 +37,17 @@ struct Args {
     /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// An address with a port; a port alone means this machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}"),
+        Err(_) => text.to_owned(),
+    };
+    whole
+        .parse()
+        .map_err(|_| "write an address and a port, as 127.0.0.1:8080, or a port".to_owned())
 }
 
 /// Prints what happens.

@@ -27,11 +27,13 @@ pub(crate) mod zbuff;
 mod zbuff_methods;
 mod zbuff_numbers;
 
-use airbench_lua32::{Func, Raise};
+use std::sync::OnceLock;
+
+use airbench_lua32::{Func, Member, Members, Raise};
 use airbench_trace::{Kind, Source};
 
 use crate::args::{Args, Call, Results};
-use crate::exports;
+use crate::exports::{self, Export};
 use crate::runtime::Runtime;
 
 /// A constant of a library.
@@ -98,13 +100,8 @@ fn extensions(name: &str) -> &'static [(&'static str, Func<Runtime>)] {
 /// Opens everything a script finds, in the firmware's order.
 pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     base::open(cx)?;
-    for (name, dropped) in STOCK {
-        open_stock(cx, name, dropped)?;
-    }
-    for export in exports::v1112() {
-        if !STOCK.iter().any(|(name, _)| *name == export.name) {
-            open_library(cx, &export);
-        }
+    for (name, members) in objects() {
+        open_object(cx, name, members)?;
     }
     // The firmware knows fskv by its old name too.
     cx.get_global("fskv");
@@ -114,99 +111,96 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// The read-only object for one of PUC's libraries.
-fn open_stock(cx: &mut Call<'_>, name: &str, dropped: &[&str]) -> Result<(), Raise> {
-    cx.open_stock(name)?;
-    for drop in dropped {
-        cx.push_nil();
-        cx.set_field(-2, drop);
+/// The image's library objects, in the firmware's order; PUC's own come first.
+fn objects() -> &'static [(&'static str, Members<Runtime>)] {
+    static OBJECTS: OnceLock<Vec<(&str, Members<Runtime>)>> = OnceLock::new();
+    OBJECTS.get_or_init(|| {
+        let stock = STOCK.iter().flat_map(|(name, _)| exports::find(name));
+        let own = exports::v1112()
+            .iter()
+            .filter(|export| !is_stock(export.name));
+        stock
+            .chain(own)
+            .map(|export| (export.name, members(export)))
+            .collect()
+    })
+}
+
+fn is_stock(name: &str) -> bool {
+    STOCK.iter().any(|(stock, _)| *stock == name)
+}
+
+/// What a script finds in a library of the image.
+fn members(export: &Export) -> Members<Runtime> {
+    let library = LIBRARIES.iter().find(|library| library.name == export.name);
+    let own = library.map_or(extensions(export.name), |library| library.functions);
+    let dropped = STOCK.iter().find(|(name, _)| *name == export.name);
+    let mut list = Vec::new();
+    for name in &export.functions {
+        let member = match (own.iter().find(|(n, _)| n == name), dropped) {
+            (Some((_, func)), _) => Member::Function(*func),
+            (None, Some((_, dropped))) if !dropped.contains(name) => Member::Given,
+            (None, _) => Member::Named(not_modelled, full_name(export.name, name)),
+        };
+        list.push((*name, member));
     }
-    for (function, func) in extensions(name) {
-        cx.push_function(*func);
-        cx.set_field(-2, function);
-    }
-    let export = exports::v1112()
-        .into_iter()
-        .find(|export| export.name == name);
-    for function in export.iter().flat_map(|export| &export.functions) {
-        if cx.get_field(-1, function) == airbench_lua32::Kind::Nil {
-            cx.pop(1);
-            push_not_modelled(cx, name, function);
-            cx.set_field(-2, function);
+    for (name, value) in &export.constants {
+        let member = if is_stock(export.name) {
+            Member::Given
         } else {
-            cx.pop(1);
+            Member::Integer(*value)
+        };
+        list.push((*name, member));
+    }
+    for (name, constant) in library.map_or(&[][..], |library| library.constants) {
+        list.retain(|(n, _)| n != name);
+        list.push((
+            name,
+            match constant {
+                Constant::Null => Member::Null,
+            },
+        ));
+    }
+    Members(list)
+}
+
+/// `library.function`, kept for ever: it is made once for the process.
+fn full_name(library: &str, function: &str) -> &'static str {
+    format!("{library}.{function}").leak()
+}
+
+/// Puts a library's read-only object into its global.
+fn open_object(
+    cx: &mut Call<'_>,
+    name: &'static str,
+    members: &'static Members<Runtime>,
+) -> Result<(), Raise> {
+    if is_stock(name) {
+        cx.open_stock(name)?;
+        let dropped = STOCK.iter().filter(|(stock, _)| *stock == name);
+        let modelled_here = members
+            .0
+            .iter()
+            .filter(|(_, member)| !matches!(member, Member::Given))
+            .map(|(name, _)| name);
+        for field in dropped.flat_map(|(_, names)| *names).chain(modelled_here) {
+            cx.push_nil();
+            cx.set_field(-2, field);
         }
+        if name == "utf8" {
+            // The firmware cuts the pattern at the NUL in it.
+            cx.push_bytes(b"[");
+            cx.set_field(-2, "charpattern");
+        }
+    } else {
+        cx.push_table(0, 0);
     }
-    if name == "utf8" {
-        // The firmware cuts the pattern at the NUL in it.
-        cx.push_bytes(b"[");
-        cx.set_field(-2, "charpattern");
-    }
-    number_names(cx);
-    cx.make_rotable();
+    cx.make_rotable(members);
     if name == "string" {
-        cx.push_value(-1);
         cx.use_for_string_methods();
-        cx.pop(1);
     }
     cx.set_global(name);
     Ok(())
-}
-
-/// Puts the string keys of the table on top into its array part, sorted: PUC
-/// has no declaration order to offer.
-fn number_names(cx: &mut Call<'_>) {
-    let mut names = Vec::new();
-    let table = cx.top();
-    cx.push_nil();
-    while cx.next(table) {
-        cx.pop(1);
-        names.extend(cx.to_bytes(-1).map(<[u8]>::to_vec));
-    }
-    names.sort();
-    for (name, index) in names.iter().zip(1..) {
-        cx.push_bytes(name);
-        cx.set_item(table, index);
-    }
-}
-
-/// The read-only object for one of LuatOS's libraries.
-fn open_library(cx: &mut Call<'_>, export: &exports::Export) {
-    let library = LIBRARIES.iter().find(|library| library.name == export.name);
-    let size = i32::try_from(export.functions.len() + export.constants.len()).unwrap_or(0);
-    cx.push_table(size, size);
-    let mut index = 0;
-    let mut put = |cx: &mut Call<'_>, name: &str| {
-        cx.set_field(-2, name);
-        cx.push_bytes(name.as_bytes());
-        index += 1;
-        cx.set_item(-2, index);
-    };
-    for name in &export.functions {
-        let modelled = library.and_then(|l| l.functions.iter().find(|(n, _)| n == name));
-        match modelled {
-            Some((_, func)) => cx.push_function(*func),
-            None => push_not_modelled(cx, export.name, name),
-        }
-        put(cx, name);
-    }
-    for (name, value) in &export.constants {
-        cx.push_integer(*value);
-        put(cx, name);
-    }
-    for (name, constant) in library.map_or(&[][..], |library| library.constants) {
-        match constant {
-            Constant::Null => cx.push_null(),
-        }
-        put(cx, name);
-    }
-    cx.make_rotable();
-    cx.set_global(export.name);
-}
-
-fn push_not_modelled(cx: &mut Call<'_>, library: &str, name: &str) {
-    cx.push_bytes(format!("{library}.{name}").as_bytes());
-    cx.push_function_with(not_modelled);
 }
 
 /// Stands for every function of the image that has no model yet.
@@ -230,23 +224,17 @@ pub(crate) fn report_not_modelled(rt: &mut Runtime, name: &str) {
 /// Names of the modelled functions, as `library.function`, for the tables.
 pub fn modelled() -> Vec<String> {
     let mut names = Vec::new();
-    for (name, dropped) in STOCK {
-        let export = exports::v1112()
-            .into_iter()
-            .find(|export| export.name == *name);
-        for function in export.into_iter().flat_map(|export| export.functions) {
-            if !dropped.contains(&function) {
-                names.push(format!("{name}.{function}"));
+    for (library, members) in objects() {
+        for (name, member) in &members.0 {
+            let function = match member {
+                Member::Function(_) => true,
+                Member::Given => !exports::is_constant(library, name),
+                _ => false,
+            };
+            if function {
+                names.push(format!("{library}.{name}"));
             }
         }
-    }
-    for library in LIBRARIES {
-        names.extend(
-            library
-                .functions
-                .iter()
-                .map(|(f, _)| format!("{}.{f}", library.name)),
-        );
     }
     names
 }

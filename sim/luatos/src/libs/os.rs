@@ -153,7 +153,9 @@ fn strftime(format: &[u8], date: &Civil) -> Result<Vec<u8>, Raise> {
         match code.and_then(|code| conversion(code, date)) {
             Some(text) => out.extend_from_slice(text.as_bytes()),
             None => {
-                let shown = code.map_or_else(String::new, |c| char::from(c).to_string());
+                // The firmware shows all that follows the percent sign.
+                let from = format.len() - rest.len() - usize::from(code.is_some());
+                let shown = String::from_utf8_lossy(&format[from..]);
                 let text = format!("invalid conversion specifier '%{shown}'");
                 return Err(Raise::Argument(1, text));
             }

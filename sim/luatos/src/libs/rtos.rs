@@ -29,9 +29,6 @@ pub(crate) const LIBRARY: Library = Library {
 
 /// Message type of timers, the only one Lua gets to see.
 const MSG_TIMER: i32 = 1;
-/// The system heap as device logs show it: total, used, peak. The allocator
-/// is closed; the figures stand still.
-const SYSTEM_HEAP: [i32; 3] = [277_872, 53_984, 81_264];
 /// Lua heap in use after the libraries are loaded, in a device log.
 pub(crate) const HEAP_AT_START: usize = 14_360;
 
@@ -194,7 +191,10 @@ fn meminfo(cx: &mut Call<'_>) -> Results {
         cx.check_bytes(1)?
     };
     let figures = match kind.as_slice() {
-        b"sys" => SYSTEM_HEAP,
+        b"sys" => {
+            let figures = cx.host().system_heap.figures();
+            figures.map(|figure| i32::try_from(figure).unwrap_or(i32::MAX))
+        }
         b"psram" => [0; 3],
         _ => {
             let (total, used, peak) = heap(cx);

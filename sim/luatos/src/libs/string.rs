@@ -1,6 +1,6 @@
 //! LuatOS's additions to `string`.
 
-use airbench_lua32::{Func, Kind};
+use airbench_lua32::{Func, Kind, Raise};
 use data_encoding::{BASE32_NOPAD, BASE64};
 
 use crate::args::{Args, Call, Results};
@@ -21,6 +21,9 @@ pub(crate) const EXTENSIONS: &[(&str, Func<Runtime>)] = &[
     ("fromBase32", from_base32),
 ];
 
+/// Bytes no string of a script can have: more than the Lua heap.
+const LARGEST: usize = 1 << 20;
+
 /// `s:toHex(sep)`: upper case, the separator after every byte; then 2 × #s.
 fn to_hex(cx: &mut Call<'_>) -> Results {
     let bytes = cx.check_bytes(1)?;
@@ -29,7 +32,12 @@ fn to_hex(cx: &mut Call<'_>) -> Results {
     } else {
         cx.check_bytes(2)?
     };
-    let mut out = Vec::with_capacity(bytes.len() * (2 + separator.len()));
+    // More than any heap of the board holds raises when it is pushed.
+    let bytes_out = bytes.len().saturating_mul(2 + separator.len());
+    if bytes_out > LARGEST {
+        return Err(Raise::Plain("not enough memory".into()));
+    }
+    let mut out = Vec::with_capacity(bytes_out);
     for byte in &bytes {
         out.extend_from_slice(format!("{byte:02X}").as_bytes());
         out.extend_from_slice(&separator);

@@ -69,6 +69,8 @@ impl Uarts {
     }
 
     fn slot(&mut self, id: u8) -> Option<&mut Slot> {
+        // Every id from the USB port's on leads to it.
+        let id = id.min(VUART);
         self.slots.iter_mut().find(|slot| slot.id == id)
     }
 
@@ -239,12 +241,10 @@ fn read(cx: &mut Call<'_>) -> Results {
         let Some(buffer) = zbuff::arg(cx, 3) else {
             return Err(Raise::Argument(3, "ZBUFF expected".into()));
         };
-        let room = cx.host().zbuffs.get(buffer).map_or(0, zbuff::Zbuff::room);
+        let room = zbuff::with(cx, buffer, |b| b.room());
         let wanted = usize::try_from(max).unwrap_or(0).min(room);
         let bytes = take(cx.host(), id, wanted);
-        if let Some(buffer) = cx.host().zbuffs.get_mut(buffer) {
-            buffer.write(&bytes);
-        }
+        zbuff::with(cx, buffer, |b| b.write(&bytes));
         cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
         return Ok(1);
     }
@@ -268,9 +268,7 @@ fn rx(cx: &mut Call<'_>) -> Results {
         return Ok(1);
     };
     let bytes = take(cx.host(), id, usize::MAX);
-    if let Some(buffer) = cx.host().zbuffs.get_mut(buffer) {
-        buffer.append(&bytes);
-    }
+    zbuff::with(cx, buffer, |b| b.append(&bytes));
     cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
     Ok(1)
 }
@@ -281,7 +279,12 @@ fn send(rt: &mut Runtime, id: u8, bytes: &[u8]) -> i32 {
         return -1;
     }
     let now = rt.now();
-    let sent = rt.uarts.port(id).is_some_and(|port| port.write(now, bytes));
+    // The driver's cache grows as long as there is memory.
+    let free = rt.system_heap.free();
+    let sent = rt
+        .uarts
+        .port(id)
+        .is_some_and(|port| port.queued() + bytes.len() <= free && port.write(now, bytes));
     if sent {
         rt.touch_outside();
         i32::try_from(bytes.len()).unwrap_or(i32::MAX)
@@ -294,12 +297,7 @@ fn write(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
     let mut bytes = match zbuff::arg(cx, 2) {
         // From the cursor to the end of the allocation, not the used part.
-        Some(buffer) => cx
-            .host()
-            .zbuffs
-            .get(buffer)
-            .map(zbuff::Zbuff::tail)
-            .unwrap_or_default(),
+        Some(buffer) => zbuff::with(cx, buffer, |b| b.tail()),
         None => cx.check_bytes(2)?,
     };
     if let Some(len) = cx.to_integer(3) {
@@ -319,10 +317,7 @@ fn tx(cx: &mut Call<'_>) -> Results {
             let len = cx
                 .to_integer(4)
                 .map(|len| usize::try_from(len).unwrap_or(0));
-            let buffer = cx.host().zbuffs.get(buffer);
-            buffer
-                .map(|b| b.slice(start, len.unwrap_or(b.used())))
-                .unwrap_or_default()
+            zbuff::with(cx, buffer, |b| b.slice(start, len.unwrap_or(b.used())))
         }
     };
     let sent = if bytes.is_empty() {
@@ -344,21 +339,20 @@ fn rx_size(cx: &mut Call<'_>) -> Results {
 }
 
 fn rx_clear(cx: &mut Call<'_>) -> Results {
-    let id = id(cx)?;
-    let rt = cx.host();
-    let now = rt.now();
-    if let Some(port) = rt.uarts.port(id) {
-        port.clear(now);
-    }
-    Ok(0)
+    with_port(cx, Port::clear)
 }
 
 fn close(cx: &mut Call<'_>) -> Results {
+    with_port(cx, Port::close)
+}
+
+/// Does something to the port of the first argument, if it exists.
+fn with_port(cx: &mut Call<'_>, work: fn(&mut Port, Instant)) -> Results {
     let id = id(cx)?;
     let rt = cx.host();
     let now = rt.now();
     if let Some(port) = rt.uarts.port(id) {
-        port.close(now);
+        work(port, now);
     }
     Ok(0)
 }

@@ -42,11 +42,8 @@ const HEADERS: usize = 1023;
 /// Registers the class; objects reach every function of the library.
 pub(crate) fn open(cx: &mut Call<'_>) {
     cx.push_table(0, 2);
-    cx.push_table(0, 16);
-    for (name, function) in LIBRARY.functions {
-        cx.push_function(*function);
-        cx.set_field(-2, name);
-    }
+    cx.get_global("websocket");
+    cx.make_method_index();
     cx.set_field(-2, "__index");
     cx.push_bytes(b"WS_CLIENT*");
     cx.set_field(-2, "__name");

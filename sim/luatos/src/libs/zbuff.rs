@@ -1,10 +1,13 @@
 //! `zbuff`: byte buffers with one number that is both cursor and length.
 
-use airbench_lua32::{Kind, Raise};
+use std::sync::OnceLock;
+
+use airbench_lua32::{Kind, Member, Members, Raise};
 
 use crate::args::{Args, Call, Results};
 use crate::libs::Library;
 use crate::libs::{zbuff_methods, zbuff_numbers};
+use crate::runtime::Runtime;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "zbuff",
@@ -15,15 +18,14 @@ pub(crate) const LIBRARY: Library = Library {
 /// Class of buffer objects.
 pub(crate) const CLASS: u32 = 1;
 
-/// Most a buffer may hold; the system heap of the board is 271 KiB.
-const LIMIT: usize = 256 * 1024;
-
 /// A buffer. `cursor` and "used" are one field, as on the board: whoever seeks
 /// also changes the length (facts E and D.7).
 #[derive(Debug, Default)]
 pub(crate) struct Zbuff {
     pub(crate) data: Vec<u8>,
     pub(crate) cursor: usize,
+    /// Bytes by which it may grow: what the system heap has left.
+    pub(crate) spare: usize,
 }
 
 impl Zbuff {
@@ -76,9 +78,10 @@ impl Zbuff {
 
     /// Reallocates; false (and unchanged) where the board has no memory.
     pub(crate) fn resize(&mut self, len: usize) -> bool {
-        if len > LIMIT {
+        if len > self.data.len() + self.spare {
             return false;
         }
+        self.spare = self.data.len() + self.spare - len;
         self.data.resize(len, 0);
         self.cursor = self.cursor.min(len);
         true
@@ -98,10 +101,36 @@ pub(crate) fn this(cx: &mut Call<'_>) -> Result<u32, Raise> {
 
 /// Works on a buffer; a freed one is empty.
 pub(crate) fn with<T>(cx: &mut Call<'_>, id: u32, work: impl FnOnce(&mut Zbuff) -> T) -> T {
-    match cx.host().zbuffs.get_mut(id) {
-        Some(buffer) => work(buffer),
-        None => work(&mut Zbuff::default()),
+    cx.host().with_zbuff(id, work)
+}
+
+impl Runtime {
+    /// Works on a buffer and keeps the system heap's account; a freed buffer is
+    /// empty and cannot grow.
+    pub(crate) fn with_zbuff<T>(&mut self, id: u32, work: impl FnOnce(&mut Zbuff) -> T) -> T {
+        let Some(buffer) = self.zbuffs.get_mut(id) else {
+            return work(&mut Zbuff::default());
+        };
+        let before = buffer.data.len();
+        buffer.spare = self.system_heap.free();
+        let result = work(buffer);
+        self.system_heap.resized(before, buffer.data.len());
+        result
     }
+}
+
+/// Registry slot of the function that finds methods by name.
+const METHODS: &str = "zbuff methods";
+
+fn methods() -> &'static Members<Runtime> {
+    static METHODS: OnceLock<Members<Runtime>> = OnceLock::new();
+    METHODS.get_or_init(|| {
+        let all = zbuff_methods::METHODS.iter().chain(zbuff_numbers::METHODS);
+        Members(
+            all.map(|(name, func)| (*name, Member::Function(*func)))
+                .collect(),
+        )
+    })
 }
 
 /// Registers the class of buffer objects.
@@ -118,13 +147,11 @@ pub(crate) fn open(cx: &mut Call<'_>) {
     }
     cx.push_bytes(b"ZBUFF*");
     cx.set_field(-2, "__name");
-    cx.push_value(-1);
     cx.set_class(CLASS);
-    for (name, function) in zbuff_methods::METHODS.iter().chain(zbuff_numbers::METHODS) {
-        cx.push_function(*function);
-        cx.set_field(-2, name);
-    }
-    cx.set_registry("zbuff methods");
+    cx.push_table(0, 0);
+    cx.make_rotable(methods());
+    cx.make_method_index();
+    cx.set_registry(METHODS);
 }
 
 /// `zbuff.create(len, fill)`; nothing for a length below 1.
@@ -135,17 +162,19 @@ fn create(cx: &mut Call<'_>) -> Results {
             "not modelled: zbuff.create with a frame buffer".into(),
         ));
     }
-    let Ok(len @ 1..) = usize::try_from(cx.check_integer(1)?) else {
+    // A negative length is a huge unsigned one on the board.
+    let len = usize::try_from(cx.check_integer(1)?).unwrap_or(usize::MAX);
+    if len == 0 {
         return Ok(0);
-    };
-    if len > LIMIT {
+    }
+    if len > cx.host().system_heap.free() {
         cx.push_nil();
         cx.push_bytes(b"memory not enough");
         return Ok(2);
     }
     let mut buffer = Zbuff {
         data: vec![0; len],
-        cursor: 0,
+        ..Zbuff::default()
     };
     if cx.is_integer(2) {
         buffer.data.fill(cx.check_integer(2)? as u8);
@@ -163,6 +192,7 @@ fn create(cx: &mut Call<'_>) -> Results {
             None => buffer.data.fill(0),
         }
     }
+    cx.host().system_heap.resized(0, len);
     let id = cx.host().zbuffs.add(buffer);
     cx.push_object(CLASS, id);
     Ok(1)
@@ -170,6 +200,7 @@ fn create(cx: &mut Call<'_>) -> Results {
 
 fn collect(cx: &mut Call<'_>) -> Results {
     if let Some(id) = arg(cx, 1) {
+        with(cx, id, |b| b.data = Vec::new());
         cx.host().zbuffs.remove(id);
     }
     Ok(0)
@@ -189,9 +220,10 @@ fn index(cx: &mut Call<'_>) -> Results {
     if cx.kind(2) != Kind::String {
         return Ok(0);
     }
-    let name = cx.check_text(2)?;
-    cx.get_registry("zbuff methods");
-    cx.get_field(-1, &name);
+    cx.get_registry(METHODS);
+    cx.push_value(1);
+    cx.push_value(2);
+    cx.call(2, 1)?;
     Ok(1)
 }
 

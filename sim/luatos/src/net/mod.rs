@@ -26,6 +26,8 @@ pub use tls::client as tls_client;
 
 /// Control blocks of the adapter.
 const SOCKETS: usize = 8;
+/// Bytes a socket may keep for sending: the system heap that is free at start.
+const SEND_MEMORY: usize = 223_888;
 /// Slots of the carrier's name servers.
 const CARRIER_DNS: usize = 2;
 
@@ -152,7 +154,7 @@ impl Network {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return false;
         };
-        let sent = socket.send(bytes, &mut *self.stack);
+        let sent = socket.send(bytes, SEND_MEMORY, &mut *self.stack);
         self.flush(now);
         sent
     }

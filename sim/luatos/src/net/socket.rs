@@ -128,9 +128,10 @@ impl Socket {
         }
     }
 
-    /// Sends; false if not on-line.
-    pub(super) fn send(&mut self, bytes: &[u8], stack: &mut dyn IpStack) -> bool {
-        if self.state != State::Online {
+    /// Sends; false if not on-line, or if what TCP has not taken yet would
+    /// exceed `memory`.
+    pub(super) fn send(&mut self, bytes: &[u8], memory: usize, stack: &mut dyn IpStack) -> bool {
+        if self.state != State::Online || self.backlog.len() + bytes.len() > memory {
             return false;
         }
         if let Some((udp, address)) = self.udp {

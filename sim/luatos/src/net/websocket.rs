@@ -159,6 +159,12 @@ impl Runtime {
     pub(crate) fn websocket_close(&mut self, id: u32) -> Option<WebSocket> {
         let client = self.websockets.remove(id)?;
         let now = self.now();
+        // The common way to close: it speaks of a reconnect whose timer the
+        // next step deletes.
+        self.lib_line(Level::Info, "websocket websocket closing socket");
+        if let Some(span) = client.reconnect {
+            self.websocket_says_reconnect(span);
+        }
         self.network.release(now, client.socket);
         self.touch_outside();
         Some(client)
@@ -361,11 +367,13 @@ impl Runtime {
         self.bus
             .push_back(Message::WebSocket(id, Notice::Disconnect));
         if let Some(span) = reconnect {
-            self.lib_line(
-                Level::Info,
-                &format!("websocket reconnect after {}ms", span.as_millis()),
-            );
+            self.websocket_says_reconnect(span);
         }
+    }
+
+    fn websocket_says_reconnect(&mut self, span: Duration) {
+        let line = format!("websocket reconnect after {}ms", span.as_millis());
+        self.lib_line(Level::Info, &line);
     }
 }
 
