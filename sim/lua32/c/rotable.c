@@ -15,6 +15,18 @@
 
 #define ROTABLE "lua32.rotable"
 
+/* What the userdata holds. Only C makes userdata, so `mark` cannot be forged. */
+typedef struct rotable {
+  const char *mark;
+  const void *members;
+} rotable;
+
+static const char mark[] = ROTABLE;
+
+static const void *members_of(lua_State *L, int at) {
+  return ((const rotable *)lua_touserdata(L, at))->members;
+}
+
 static void push_member(lua_State *L, const lua32_member *m) {
   switch (m->kind) {
     case LUA32_MEMBER_FUNCTION: lua32_push_function(L, m->func); break;
@@ -38,7 +50,7 @@ static void push_found(lua_State *L, int at, int name) {
   lua_pushvalue(L, name);
   if (lua_rawget(L, -2) != LUA_TNIL) return;
   text = lua_tolstring(L, name, &len);
-  if (!lua32_control(L)->find(*(void **)lua_touserdata(L, at), text, len, &member)) return;
+  if (!lua32_control(L)->find(members_of(L, at), text, len, &member)) return;
   lua_pop(L, 1);
   push_member(L, &member);
   lua_pushvalue(L, name);
@@ -47,12 +59,8 @@ static void push_found(lua_State *L, int at, int name) {
 }
 
 static int is_rotable(lua_State *L, int at) {
-  int same;
-  if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at)) return 0;
-  luaL_getmetatable(L, ROTABLE);
-  same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return same;
+  return lua_type(L, at) == LUA_TUSERDATA && lua_rawlen(L, at) == sizeof(rotable) &&
+         ((const rotable *)lua_touserdata(L, at))->mark == mark;
 }
 
 static int rotable_index(lua_State *L) {
@@ -74,7 +82,7 @@ static int rotable_next(lua_State *L) {
   lua_pushinteger(L, i + 1);
   lua_replace(L, lua_upvalueindex(2));
   lua_pushvalue(L, lua_upvalueindex(1));
-  if (!lua32_control(L)->at(*(void **)lua_touserdata(L, 1), (size_t)i, &member)) return 0;
+  if (!lua32_control(L)->at(members_of(L, 1), (size_t)i, &member)) return 0;
   lua_pushlstring(L, member.text, member.text_len);
   push_found(L, 1, 2);
   lua_pushvalue(L, 2);
@@ -103,7 +111,9 @@ static int method_index(lua_State *L) {
 /* Pops a table of members that exist as Lua values already (it may be empty)
 ** and pushes the rotable that `members` describes. */
 void lua32_rotable(lua_State *L, const void *members) {
-  *(const void **)lua_newuserdata(L, sizeof members) = members;
+  rotable *object = lua_newuserdata(L, sizeof *object);
+  object->mark = mark;
+  object->members = members;
   lua_insert(L, -2);
   lua_setuservalue(L, -2);
   if (luaL_newmetatable(L, ROTABLE)) {
