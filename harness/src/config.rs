@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use airbench_luatos::Core;
 use serde::Deserialize;
 
 /// Name of the project file.
@@ -38,6 +39,8 @@ pub struct Firmware {
     pub path: Option<PathBuf>,
     /// Which program of a document.
     pub block: Option<usize>,
+    /// Generation of the firmware.
+    pub profile: Option<Core>,
     /// Folders with further libraries.
     pub libs: Vec<PathBuf>,
 }
@@ -129,6 +132,7 @@ impl Project {
 pub const TEMPLATE: &str = r#"# airbench project
 [firmware]
 path = "."              # folder with your main.lua, a .lua file, or a document
+# profile = "v1112"     # generation of the firmware: v1112 or new
 # block = 1             # which ``` block of a document
 # libs = ["lib"]        # folders with libraries Luatools would add (libnet ...)
 

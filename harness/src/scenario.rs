@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use airbench_clock::Instant;
 use airbench_lte::Profile;
-use airbench_luatos::Scripts;
+use airbench_luatos::{Core, Scripts};
 use airbench_trace::{Event, Hash};
 use airbench_world::{Action, Setup};
 
@@ -70,6 +70,7 @@ pub struct Scenario {
     pub place: Place,
     scripts: Option<Scripts>,
     profile: Option<Profile>,
+    core: Option<Core>,
     sim: Option<bool>,
     seed: Option<u64>,
     epoch: Option<i64>,
@@ -143,6 +144,12 @@ impl Scenario {
         Ok(())
     }
 
+    /// Chooses the firmware's generation.
+    pub fn use_core(&mut self, name: &str) -> StepResult {
+        self.core = Some(name.parse()?);
+        Ok(())
+    }
+
     /// Puts a SIM in, or leaves the slot empty.
     pub fn use_sim(&mut self, present: bool) {
         self.sim = Some(present);
@@ -186,6 +193,9 @@ impl Scenario {
             setup(&options, project, self.scripts.clone()).map_err(|error| error.to_string())?;
         if let Some(profile) = &self.profile {
             made.profile = profile.clone();
+        }
+        if let Some(core) = self.core {
+            made.core = core;
         }
         if let Some(sim) = self.sim {
             made.profile.modem.sim = sim;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use airbench_lte::Profile;
-use airbench_luatos::Scripts;
+use airbench_luatos::{Core, Scripts};
 use airbench_world::Setup;
 use clap::Args;
 
@@ -36,6 +36,9 @@ pub struct RunOptions {
     /// Seed of all randomness. Default: 1.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Generation of the firmware: v1112 or new (the 2026 core). Default: v1112.
+    #[arg(long, value_name = "NAME")]
+    pub firmware_profile: Option<Core>,
     /// LTE profile by name or .toml file (see `airbench profiles`).
     #[arg(long, value_name = "PROFILE")]
     pub lte: Option<String>,
@@ -122,6 +125,9 @@ pub fn setup(
         .or_else(|| project.network.profile.clone());
     let profile = Profile::load(profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
     let mut setup = Setup::new(scripts, profile);
+    if let Some(core) = options.firmware_profile.or(project.firmware.profile) {
+        setup.core = core;
+    }
     if let Some(seed) = options.seed.or(project.run.seed) {
         setup.seed = seed;
     }

@@ -204,7 +204,8 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     summary::print(&mut world, &tally, setup.seed, wall);
     outcome?;
     if let Some(error) = syntax {
-        return Err(error);
+        summary::say(&error.to_string());
+        return Ok(ExitCode::from(2));
     }
     let busy = world.board().busy_for();
     if busy > HANG {

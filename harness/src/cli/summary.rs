@@ -46,17 +46,25 @@ impl Tally {
 /// Replies younger than this at the end of a run may still be under way.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
-/// Prints the summary to standard error, apart from the console's lines.
+/// One line of the summary, on standard error. It has the form of a C library's
+/// log line, so that tools which read a console can tell it from the script's.
+pub(super) fn say(text: &str) {
+    for line in text.lines() {
+        eprintln!("I/airbench {line}");
+    }
+}
+
+/// Prints the summary.
 pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration) {
     let span = world.now().since(Instant::ZERO);
     let speed = span.as_secs_f64() / wall.as_secs_f64().max(1e-9);
     let stats = world.stats();
     eprintln!();
-    eprintln!("device time  {}", duration::show(span));
-    eprintln!(
+    say(&format!("device time  {}", duration::show(span)));
+    say(&format!(
         "wall time    {}  ({speed:.0} times faster)",
         duration::show(wall)
-    );
+    ));
     let missing = stats.messages_out.saturating_sub(stats.delivered);
     let recent = tally
         .last_reply
@@ -67,31 +75,31 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
         (missing, 0)
     };
     let under_way = if under_way > 0 { ", 1 under way" } else { "" };
-    eprintln!(
+    say(&format!(
         "echoes       {} received, {lost} lost{under_way}",
         stats.delivered
-    );
-    eprintln!(
+    ));
+    say(&format!(
         "packets      {} up, {} down, {} lost",
         stats.packets_up, stats.packets_down, stats.packets_lost
-    );
-    eprintln!("resets       {}", world.board().resets());
-    eprintln!("seed         {seed}");
-    eprintln!("hash         {}", world.hash());
+    ));
+    say(&format!("resets       {}", world.board().resets()));
+    say(&format!("seed         {seed}"));
+    say(&format!("hash         {}", world.hash()));
     let unmodelled = world.board_mut().unmodelled();
     if unmodelled.is_empty() {
-        eprintln!("not modelled nothing the script used");
+        say("not modelled nothing the script used");
     }
     for (name, count) in unmodelled {
-        eprintln!("not modelled {name} ({count} calls)");
+        say(&format!("not modelled {name} ({count} calls)"));
     }
     for host in &tally.unknown_hosts {
-        eprintln!("unknown host {host}: lead it to the local server with --host {host}=airtun");
+        say(&format!("unknown host {host}: lead it to the local server with --host {host}=airtun"));
     }
     for error in &tally.errors {
-        eprintln!("script error {error}");
+        say(&format!("script error {error}"));
     }
     if tally.watchdog > 0 {
-        eprintln!("watchdog     {} resets", tally.watchdog);
+        say(&format!("watchdog     {} resets", tally.watchdog));
     }
 }

@@ -46,6 +46,12 @@ async fn profile_step(s: &mut Scenario, name: String) -> StepResult {
     s.use_profile(&name)
 }
 
+/// Chooses the generation of the firmware: v1112 (the default) or new.
+#[given(expr = "the firmware profile {string}")]
+async fn core_step(s: &mut Scenario, name: String) -> StepResult {
+    s.use_core(&name)
+}
+
 /// Leaves the SIM slot empty.
 #[given(expr = "no SIM")]
 async fn no_sim_step(s: &mut Scenario) {

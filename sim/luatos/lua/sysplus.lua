@@ -4,7 +4,6 @@ local sys = require("sys")
 local sysplus = {}
 
 local boxes = {}       -- task name -> its mailbox
-local counter = 0      -- of awaitable topics
 
 function sysplus.taskInitEx(fn, name, unmatched, ...)
     boxes[name] = {queue = {}, unmatched = unmatched}
@@ -62,18 +61,25 @@ function sysplus.cleanMsg(name)
     return true
 end
 
--- Awaitables: C functions hand out a topic and publish their results on it.
-function _G.sys_cw()
-    counter = counter + 1
-    local topic = string.char(1) .. string.pack("<I4I4", counter, 0)
+-- What C hands out for a result to come: `.wait()` and `.cb(fn)`.
+local awaitable = {}
+function awaitable.__index(self, key)
+    local topic, known = rawget(self, "w"), rawget(self, "r")
     local function wait()
-        local message = {sys.waitUntilExt(topic)}
-        return unpack(message, 2, #message)
+        if known then return unpack(known) end
+        return sys.waitUntilMsg(topic)
     end
-    return topic, {
-        wait = wait,
-        cb = function(fn) sys.taskInit(function() fn(wait()) end) end,
-    }
+    if key == "wait" then return wait end
+    if key == "cb" then
+        return function(fn)
+            if type(fn) == "function" then sys.taskInit(function() fn(wait()) end) end
+        end
+    end
+end
+
+function _G.sys_cw(topic, ...)
+    local known = {...}
+    return setmetatable({w = topic, r = #known > 0 and known or nil}, awaitable)
 end
 
 _G.sys_send = sysplus.sendMsg

@@ -77,7 +77,12 @@ fn boot(cx: &mut Call<'_>) {
         rt.lib_line(Level::Debug, "pm PowerKey-Debounce is enabled");
     }
     rt.lib_line(Level::Info, "pm poweron: Power/Reset");
-    rt.lib_line(Level::Info, "main LuatOS@EC618 base 23.11 bsp V1112 32bit");
+    let banner = if rt.config.core.is_new() {
+        "main LuatOS@Air780E base 26.08 bsp V1112 32bit"
+    } else {
+        "main LuatOS@EC618 base 23.11 bsp V1112 32bit"
+    };
+    rt.lib_line(Level::Info, banner);
     rt.lib_line(Level::Info, "main ROM Build: Sep  3 2024 15:55:27");
     let opened = libs::open_all(cx);
     assert!(opened.is_ok(), "the libraries open in an empty heap");
@@ -119,6 +124,9 @@ fn run(cx: &mut Call<'_>) {
 }
 
 fn run_main(cx: &mut Call<'_>) -> Results {
+    if cx.host().config.core.is_new() {
+        base::preload(cx)?;
+    }
     base::load_main(cx)?;
     cx.call(2, 0)?;
     Ok(0)

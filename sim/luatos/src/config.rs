@@ -64,9 +64,51 @@ impl Default for Tunables {
     }
 }
 
+/// Which generation of the firmware is emulated (facts 0.1 lists what scripts
+/// can see of the difference).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Core {
+    /// LuatOS-SoC_V1112_EC618_FULL, September 2024.
+    #[default]
+    V1112,
+    /// The core as of August 2026.
+    New,
+}
+
+impl Core {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::V1112, Self::New];
+
+    /// The name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1112 => "v1112",
+            Self::New => "new",
+        }
+    }
+
+    pub(crate) fn is_new(self) -> bool {
+        self == Self::New
+    }
+}
+
+impl std::str::FromStr for Core {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|core| core.name() == text)
+            .ok_or_else(|| format!("{text:?} is no firmware profile; there are v1112 and new"))
+    }
+}
+
 /// Everything a boot needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The firmware's generation.
+    pub core: Core,
     /// The world's seed.
     pub seed: u64,
     /// Who the device is.

@@ -1,7 +1,11 @@
 //! What survives a reset.
 
+use serde::{Deserialize, Serialize};
+
+use crate::fs::{FSKV_BLOCKS, ROOT_BLOCKS, Volume};
+
 /// Persistent state of the board.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
     /// Power-key debounce (`pm.PWK_MODE`); on when the board leaves the works.
     pub power_key_debounce: bool,
@@ -12,6 +16,10 @@ pub struct Flash {
     /// Seconds the RTC is off the world's clock; `None`: never set, so it runs
     /// from its factory date.
     pub rtc_offset: Option<i64>,
+    /// The root file system.
+    pub root: Volume,
+    /// The key-value store.
+    pub fskv: Volume,
 }
 
 impl Default for Flash {
@@ -21,6 +29,8 @@ impl Default for Flash {
             system_errors: Vec::new(),
             user_errors: Vec::new(),
             rtc_offset: None,
+            root: Volume::new(ROOT_BLOCKS),
+            fskv: Volume::new(FSKV_BLOCKS),
         }
     }
 }

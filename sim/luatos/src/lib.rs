@@ -22,6 +22,7 @@ mod config;
 mod dispatch;
 pub mod exports;
 mod flash;
+mod fs;
 mod heap;
 mod libs;
 mod message;
@@ -32,7 +33,8 @@ mod slab;
 mod timers;
 
 pub use boot::{ScriptError, check, vm};
-pub use config::{Config, Identity, PowerOnReason, Scripts, Tunables};
+pub use config::{Config, Core, Identity, PowerOnReason, Scripts, Tunables};
+pub use fs::Volume;
 pub use flash::Flash;
 pub use libs::modelled;
 pub use net::tls_client;

@@ -9,9 +9,11 @@ use airbench_trace::{Event, Kind, Source};
 
 use crate::config::{Config, PowerOnReason};
 use crate::flash::Flash;
+use crate::fs::{OpenFile, Volume};
 use crate::heap::SystemHeap;
 use crate::libs::errdump::ErrDump;
 use crate::libs::gpio::Gpio;
+use crate::libs::hash::Hasher;
 use crate::libs::mobile::Mobile;
 use crate::libs::uart::Uarts;
 use crate::libs::wdt::Watchdog;
@@ -22,6 +24,10 @@ use crate::net::websocket::WebSocket;
 use crate::rtc::Rtc;
 use crate::slab::Slab;
 use crate::timers::Timers;
+
+/// The RAM file system takes what the system heap has; this many blocks never
+/// are the limit.
+const RAM_BLOCKS: usize = 64;
 
 /// What a suspended VM waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +92,18 @@ pub struct Runtime {
     pub(crate) websockets: Slab<WebSocket>,
     pub(crate) zbuffs: Slab<Zbuff>,
     pub(crate) system_heap: SystemHeap,
+    /// Templates of `rtos.setPaths`, searched first by `require`.
+    pub(crate) paths: [Option<String>; 4],
+    /// Open files.
+    pub(crate) files: Slab<OpenFile>,
+    /// What is in `/ram/`.
+    pub(crate) ram: Volume,
+    /// Digests under way.
+    pub(crate) hashers: Slab<Box<dyn Hasher + Send>>,
+    /// `fskv.init()` was called.
+    pub(crate) fskv_ready: bool,
+    /// Positions of fskv's iterators.
+    pub(crate) iterators: Slab<usize>,
     pub(crate) errdump: ErrDump,
     /// What `mobile.*` reports.
     pub mobile: Mobile,
@@ -131,6 +149,12 @@ impl Runtime {
             websockets: Slab::default(),
             zbuffs: Slab::default(),
             system_heap: SystemHeap::default(),
+            paths: [const { None }; 4],
+            files: Slab::default(),
+            ram: Volume::new(RAM_BLOCKS),
+            hashers: Slab::default(),
+            fskv_ready: false,
+            iterators: Slab::default(),
             errdump: ErrDump::default(),
             mobile: Mobile::default(),
             watchdog: Watchdog::default(),
@@ -147,6 +171,11 @@ impl Runtime {
     /// The time of whoever runs at the moment.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// UTC seconds by the RTC.
+    pub(crate) fn unix_time(&self) -> i64 {
+        self.rtc.utc(self.now)
     }
 
     /// Time since power-on or reset.

@@ -35,6 +35,10 @@ impl<T> Slab<T> {
         self.items.get_mut(&id)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
         self.items.remove(&id)
     }

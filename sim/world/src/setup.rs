@@ -1,7 +1,7 @@
 //! What decides a run.
 
 use airbench_lte::Profile;
-use airbench_luatos::{Identity, Scripts};
+use airbench_luatos::{Core, Identity, Scripts};
 use serde::{Deserialize, Serialize};
 
 /// The world's beginning unless a start time is given: 2024-09-03 12:12:00 UTC,
@@ -19,6 +19,9 @@ const NAMES: &[(&str, &str)] = &[
 /// Everything that decides a run. It is the header of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
+    /// The firmware's generation.
+    #[serde(default)]
+    pub core: Core,
     /// Seed of every random stream.
     pub seed: u64,
     /// UTC seconds at the beginning.
@@ -50,6 +53,7 @@ impl Setup {
     /// A setup for these scripts with everything else at its default.
     pub fn new(scripts: Scripts, profile: Profile) -> Self {
         Self {
+            core: Core::default(),
             seed: 1,
             epoch: DEFAULT_EPOCH,
             scripts,

@@ -69,6 +69,7 @@ impl World {
     /// A world at its beginning; the board has no power yet.
     pub fn new(setup: &Setup, retention: Retention) -> Self {
         let config = Config {
+            core: setup.core,
             seed: setup.seed,
             identity: setup.identity.clone(),
             epoch: setup.epoch,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::runtime::Runtime;
+use crate::config::Core;
+use crate::runtime::{Level, Runtime};
 
 /// Size of the firmware's line buffer for `print`.
 const LINE: usize = 512;
@@ -18,11 +19,40 @@ const LOADED: &str = "_LOADED";
 /// Registry slot of Lua's own `tostring`.
 const TOSTRING: &str = "tostring";
 
+/// Longest name of a module the new core takes.
+const NAME: usize = 48;
+
 /// Modules built into the firmware.
-const INLINE: &[(&str, &str)] = &[
-    ("sys", include_str!("../../lua/sys.lua")),
-    ("sysplus", include_str!("../../lua/sysplus.lua")),
-];
+pub(crate) fn inline(core: Core) -> &'static [(&'static str, &'static str)] {
+    match core {
+        Core::V1112 => &[
+            ("sys", include_str!("../../lua/sys.lua")),
+            ("sysplus", include_str!("../../lua/sysplus.lua")),
+        ],
+        Core::New => &[
+            ("sys", include_str!("../../lua/sys_new.lua")),
+            ("sysplus", "return require(\"sys\")"),
+        ],
+    }
+}
+
+/// The text with every line that ends in `--@N` moved down to line N.
+fn place_lines(text: &str) -> String {
+    let mut out = String::new();
+    let mut line = 1;
+    for code in text.lines() {
+        if let Some(wanted) = code.rsplit_once("--@").and_then(|(_, n)| n.parse().ok()) {
+            while line < wanted {
+                out.push('\n');
+                line += 1;
+            }
+        }
+        out.push_str(code);
+        out.push('\n');
+        line += 1;
+    }
+    out
+}
 
 /// Opens the base library and replaces what differs.
 pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
@@ -49,6 +79,15 @@ pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
+/// Pops a value that `require(name)` is to give.
+pub(crate) fn set_loaded(cx: &mut Call<'_>, name: &str) {
+    cx.get_registry(LOADED);
+    let at = cx.top() - 1;
+    cx.insert(at);
+    cx.set_field(at, name);
+    cx.pop(1);
+}
+
 fn not_modelled(cx: &mut Call<'_>, name: &str) -> Results {
     super::report_not_modelled(cx.host(), name);
     Err(Raise::Message(format!("not modelled: {name}")))
@@ -65,19 +104,22 @@ fn print(cx: &mut Call<'_>) -> Results {
     cx.get_registry(TOSTRING);
     let stock = cx.raw_equal(tostring, -1);
     cx.pop(1);
+    let new = cx.host().config.core.is_new();
+    let separator = if new { b' ' } else { b'\t' };
     for index in 1..=count {
         let piece = piece(cx, index, tostring, stock)?;
         if index > 1 {
-            line.push(b'\t');
+            line.push(separator);
         }
         if line.len() + piece.len() >= LINE {
-            emit(cx.host(), &mut line);
-            emit(cx.host(), &mut piece.into_owned());
+            emit(cx.host(), &mut line, false);
+            emit(cx.host(), &mut piece.into_owned(), false);
         } else {
             line.extend_from_slice(&piece);
         }
     }
-    emit(cx.host(), &mut line);
+    // The new core sends a record even if there is nothing in it.
+    emit(cx.host(), &mut line, new);
     Ok(0)
 }
 
@@ -116,8 +158,8 @@ fn piece(
     Ok(Cow::Owned(text))
 }
 
-fn emit(rt: &mut Runtime, line: &mut Vec<u8>) {
-    if !line.is_empty() {
+fn emit(rt: &mut Runtime, line: &mut Vec<u8>, empty_too: bool) {
+    if empty_too || !line.is_empty() {
         let length = line.len() as u64;
         rt.line(std::mem::take(line));
         rt.spend(Duration::from_nanos(
@@ -135,35 +177,39 @@ struct Found {
 
 /// Looks a module up: root file system, script partition, built in.
 fn search(cx: &mut Call<'_>, name: &str) -> Option<Found> {
-    for suffix in ["luac", "lua"] {
-        let file = format!("{name}.{suffix}");
-        if let Some(code) = cx.host().config.scripts.get(&file) {
-            return Some(Found {
-                path: format!("/luadb/{file}"),
-                code: code.to_vec(),
-                inline: false,
-            });
-        }
-    }
-    let (_, code) = INLINE.iter().find(|(module, _)| *module == name)?;
-    let path = format!("/lua/{name}.lua");
-    Some(Found {
-        path,
-        code: code.as_bytes().to_vec(),
-        inline: true,
+    let own = cx.host().paths.clone();
+    let own = own.iter().flatten().map(|path| path.replacen("%s", name, 1));
+    let known = ["/", "/luadb/", "/lua/"]
+        .into_iter()
+        .flat_map(|folder| ["luac", "lua"].map(|suffix| format!("{folder}{name}.{suffix}")));
+    own.chain(known).find_map(|path| {
+        let code = cx.host().read_file(&path)?;
+        Some(Found {
+            inline: path.starts_with("/lua/"),
+            path,
+            code,
+        })
     })
 }
 
 /// Compiles a file and pushes the chunk. Scripts are flashed as bytecode whose
 /// source name is the bare file name; the built-in ones are stripped.
 fn load(cx: &mut Call<'_>, found: &Found) -> Result<(), Raise> {
+    if found.inline && cx.host().config.core.is_new() {
+        let code = place_lines(&String::from_utf8_lossy(&found.code));
+        return cx.load(code.as_bytes(), &format!("@{}", found.path));
+    }
     if found.inline {
         cx.load(&found.code, &format!("@{}", found.path))?;
         cx.strip_debug();
         return Ok(());
     }
-    let file = found.path.rsplit('/').next().unwrap_or(&found.path);
-    cx.load(&found.code, &format!("@{file}"))
+    cx.load(&found.code, &format!("@{}", chunk_name(&found.path)))
+}
+
+/// Flashed scripts carry their bare file name, others the path they came from.
+fn chunk_name(path: &str) -> &str {
+    path.strip_prefix("/luadb/").unwrap_or(path)
 }
 
 /// `require(name)`; the module gets `(file, name)`, the reverse of stock Lua.
@@ -175,7 +221,14 @@ fn require(cx: &mut Call<'_>) -> Results {
         return Ok(1);
     }
     cx.pop(1);
-    if "/luadb/.luac".len() + name.len() >= PATH {
+    let new = cx.host().config.core.is_new();
+    if new && name.len() > NAME {
+        let len = name.len();
+        return Err(Raise::Message(format!(
+            "module name '{name}' len {len} is invalid"
+        )));
+    }
+    if !new && "/luadb/.luac".len() + name.len() >= PATH {
         let text = format!("W/require module name '{name}' overflows the firmware's path buffer");
         cx.host().line(text);
     }
@@ -239,22 +292,14 @@ fn unload(cx: &mut Call<'_>) -> Results {
 /// Loads a script by path, as `loadfile` does; Lua's own pair on failure.
 fn load_path(cx: &mut Call<'_>) -> Result<bool, Raise> {
     let path = cx.check_text(1)?;
-    let name = path.strip_prefix("/luadb/").unwrap_or(&path);
-    let code = cx
-        .host()
-        .config
-        .scripts
-        .get(name.trim_start_matches('/'))
-        .map(<[u8]>::to_vec);
-    let Some(code) = code else {
+    let Some(code) = cx.host().read_file(&path) else {
+        let line = format!("vfs fopen {path} r not found");
+        cx.host().lib_line(Level::Debug, &line);
         cx.push_nil();
-        cx.push_bytes(format!("cannot open {path}").as_bytes());
+        cx.push_bytes(format!("cannot open {path}: 2").as_bytes());
         return Ok(false);
     };
-    let loaded = cx.load(
-        &code,
-        &format!("@{}", path.rsplit('/').next().unwrap_or(&path)),
-    );
+    let loaded = cx.load(&code, &format!("@{}", chunk_name(&path)));
     if loaded.is_err() {
         cx.push_nil();
         let at = cx.top() - 1;
@@ -275,6 +320,17 @@ fn dofile(cx: &mut Call<'_>) -> Results {
     let below = cx.top() - 1;
     cx.call(0, -1)?;
     Ok(usize::try_from(cx.top() - below).unwrap_or(0))
+}
+
+/// Loads `sys` and `sysplus` into globals, as the new core does before main.
+pub(crate) fn preload(cx: &mut Call<'_>) -> Result<(), Raise> {
+    for name in ["sys", "sysplus"] {
+        cx.push_function(require);
+        cx.push_bytes(name.as_bytes());
+        cx.call(1, 1)?;
+        cx.set_global(name);
+    }
+    Ok(())
 }
 
 /// Pushes the compiled `main`, or the message why it cannot be run.

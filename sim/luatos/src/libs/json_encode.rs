@@ -21,10 +21,14 @@ pub(super) fn encode(
     if cx.kind(index) == Kind::Nil {
         return Ok(Vec::new());
     }
-    let format = format
-        .and_then(float_format)
-        .unwrap_or_else(|| FLOAT.to_owned());
+    let new = cx.host().config.core.is_new();
+    let format = match format.map(float_format) {
+        Some(None) if new => return Err("invalid float format".to_owned()),
+        Some(Some(format)) => format,
+        _ => FLOAT.to_owned(),
+    };
     let mut encoder = Encoder {
+        escape_slash: !new,
         out: Vec::with_capacity(64),
         format,
     };
@@ -61,6 +65,8 @@ const LIMIT: usize = 256 * 1024;
 pub(super) const OUT_OF_MEMORY: &str = "out of memory";
 
 struct Encoder {
+    /// V1112 writes `/` as `\/`.
+    escape_slash: bool,
     out: Vec<u8>,
     format: String,
 }
@@ -126,6 +132,7 @@ impl Encoder {
         self.out.push(b'"');
         for &byte in text {
             match byte {
+                b'/' if !self.escape_slash => self.out.push(byte),
                 b'"' | b'\\' | b'/' => self.out.extend_from_slice(&[b'\\', byte]),
                 8 => self.out.extend_from_slice(b"\\b"),
                 b'\t' => self.out.extend_from_slice(b"\\t"),

@@ -4,16 +4,26 @@
 //! that ([`crate::exports`]) becomes a function that says so and raises.
 
 pub(crate) mod base;
+pub(crate) mod bit64;
 mod bits;
+mod cipher;
+mod crc;
+pub(crate) mod crypto;
 pub(crate) mod errdump;
+pub(crate) mod fs;
+pub(crate) mod fskv;
 pub(crate) mod gpio;
+pub(crate) mod hash;
+pub(crate) mod io;
 pub(crate) mod json;
 mod json_decode;
 mod json_encode;
 pub(crate) mod log;
 pub(crate) mod mcu;
+pub(crate) mod miniz;
 pub(crate) mod mobile;
 pub(crate) mod os;
+pub(crate) mod pack;
 mod pack_codes;
 pub(crate) mod pm;
 pub(crate) mod rtc;
@@ -24,6 +34,7 @@ pub(crate) mod uart;
 pub(crate) mod wdt;
 pub(crate) mod websocket;
 pub(crate) mod zbuff;
+mod zbuff_frame;
 mod zbuff_methods;
 mod zbuff_numbers;
 
@@ -70,6 +81,13 @@ const LIBRARIES: &[&Library] = &[
     &json::LIBRARY,
     &zbuff::LIBRARY,
     &os::LIBRARY,
+    &pack::LIBRARY,
+    &bit64::LIBRARY,
+    &miniz::LIBRARY,
+    &crypto::LIBRARY,
+    &io::LIBRARY,
+    &fs::LIBRARY,
+    &fskv::LIBRARY,
 ];
 
 /// PUC's own libraries that the firmware has, with the names it drops.
@@ -107,6 +125,9 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     cx.get_global("fskv");
     cx.set_global("fdb");
     zbuff::open(cx);
+    crypto::open(cx);
+    io::open(cx);
+    fskv::open(cx);
     websocket::open(cx);
     Ok(())
 }
@@ -199,7 +220,9 @@ fn open_object(
     if name == "string" {
         cx.use_for_string_methods();
     }
+    cx.push_value(-1);
     cx.set_global(name);
+    base::set_loaded(cx, name);
     Ok(())
 }
 

@@ -1,9 +1,10 @@
-//! `os`: time and date. Files come with the file system.
+//! `os`: time, date, and what happens to whole files.
 
 use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::Library;
+use crate::fs::Mount;
+use crate::libs::{Library, io};
 use crate::rtc::{Civil, from_unix, to_unix};
 
 pub(crate) const LIBRARY: Library = Library {
@@ -13,6 +14,8 @@ pub(crate) const LIBRARY: Library = Library {
         ("date", date),
         ("clock", clock),
         ("difftime", difftime),
+        ("remove", remove),
+        ("rename", rename),
     ],
     constants: &[],
 };
@@ -140,6 +143,35 @@ fn date(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
+fn remove(cx: &mut Call<'_>) -> Results {
+    let path = cx.check_text(1)?;
+    let removed = match cx.host().volume(&path) {
+        Some((volume, rest)) => volume.remove(rest).is_ok(),
+        None => false,
+    };
+    if !removed {
+        return io::failure(cx, Some(&path));
+    }
+    cx.push_boolean(true);
+    Ok(1)
+}
+
+/// Within one file system only.
+fn rename(cx: &mut Call<'_>) -> Results {
+    let (from, to) = (cx.check_text(1)?, cx.check_text(2)?);
+    let (mount, target) = Mount::of(&to);
+    let renamed = Mount::of(&from).0 == mount
+        && match cx.host().volume(&from) {
+            Some((volume, rest)) => volume.rename(rest, target).is_ok(),
+            None => false,
+        };
+    if !renamed {
+        return io::failure(cx, None);
+    }
+    cx.push_boolean(true);
+    Ok(1)
+}
+
 /// C89's conversions in the C locale; Lua refuses all others.
 fn strftime(format: &[u8], date: &Civil) -> Result<Vec<u8>, Raise> {
     let mut out = Vec::with_capacity(32);
@@ -206,6 +238,11 @@ fn conversion(code: u8, d: &Civil) -> Option<String> {
 
 /// V1112 divides milliseconds twice: a tiny float nobody can use.
 fn clock(cx: &mut Call<'_>) -> Results {
+    if cx.host().config.core.is_new() {
+        let seconds = cx.host().uptime().as_secs();
+        cx.push_integer(seconds as i32);
+        return Ok(1);
+    }
     let ms = cx.host().uptime().as_millis() as f32;
     cx.push_number(ms / 1000.0 / 1_000_000.0);
     Ok(1)

@@ -15,6 +15,18 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
 }
 
+/// What differs between the users of the language.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Dialect {
+    /// `z`, `p`, `P` and `a` are known (the pack library).
+    pub(crate) strings: bool,
+    /// `l` and `L` have eight bytes (the new core).
+    pub(crate) wide_long: bool,
+    /// `A5` packs five characters instead of repeating `A` (the new pack
+    /// library).
+    pub(crate) sized: bool,
+}
+
 /// One code of a format: letter, repeat count (if given), byte order.
 struct Code {
     letter: u8,
@@ -23,7 +35,7 @@ struct Code {
 }
 
 /// Splits a format into codes.
-fn codes(format: &[u8]) -> Result<Vec<Code>, Raise> {
+fn codes(format: &[u8], dialect: Dialect) -> Result<Vec<Code>, Raise> {
     let mut list = Vec::new();
     let mut big = false;
     let mut at = 0;
@@ -34,7 +46,9 @@ fn codes(format: &[u8]) -> Result<Vec<Code>, Raise> {
             b'<' | b'=' => big = false,
             b'>' => big = true,
             b' ' | b',' => {}
-            b'A' | b'f' | b'd' | b'n' | b'c' | b'b' | b'h' | b'H' | b'i' | b'I' | b'l' | b'L' => {
+            _ if b"AfdncbhHiIlL".contains(&letter)
+                || (dialect.strings && b"zpPa".contains(&letter)) =>
+            {
                 let start = at;
                 while format.get(at).is_some_and(u8::is_ascii_digit) {
                     at += 1;
@@ -56,12 +70,13 @@ fn codes(format: &[u8]) -> Result<Vec<Code>, Raise> {
 }
 
 /// Bytes of one value of a code.
-fn width(letter: u8) -> usize {
+fn width(letter: u8, dialect: Dialect) -> usize {
     match letter {
-        b'c' | b'b' | b'A' => 1,
-        b'h' | b'H' => 2,
+        b'c' | b'b' | b'A' | b'p' => 1,
+        b'h' | b'H' | b'P' => 2,
         b'd' => 8,
-        // `l` is a C long: 4 bytes on V1112.
+        b'l' | b'L' if dialect.wide_long => 8,
+        // `l` is a C long on V1112, `a` counts with a size_t.
         _ => 4,
     }
 }
@@ -101,13 +116,28 @@ pub(crate) fn pack(
     format: &[u8],
     first: i32,
     room: usize,
+    dialect: Dialect,
 ) -> Result<Vec<u8>, Raise> {
-    let mut out = Vec::new();
+    let mut out: Vec<u8> = Vec::new();
     let mut arg = first;
-    for code in codes(format)? {
-        for _ in 0..code.count.unwrap_or(1) {
+    for code in codes(format, dialect)? {
+        let (mut repeat, mut size) = (code.count.unwrap_or(1), None);
+        if let (b'A', true, Some(count)) = (code.letter, dialect.sized, code.count) {
+            (repeat, size) = (1, Some(count.min(room)));
+        }
+        for _ in 0..repeat {
             let bytes = match code.letter {
-                b'A' => cx.check_bytes(arg)?,
+                b'A' => {
+                    let mut bytes = cx.check_bytes(arg)?;
+                    bytes.resize(size.unwrap_or(bytes.len()), 0);
+                    bytes
+                }
+                b'z' => [cx.check_bytes(arg)?, vec![0]].concat(),
+                letter @ (b'p' | b'P' | b'a') => {
+                    let text = cx.check_bytes(arg)?;
+                    let len = text.len().to_le_bytes()[..width(letter, dialect)].to_vec();
+                    [ordered(len, code.big), text].concat()
+                }
                 b'f' | b'n' => ordered(cx.check_number(arg)?.to_le_bytes().to_vec(), code.big),
                 b'd' => {
                     let value = f64::from(cx.check_number(arg)?);
@@ -115,7 +145,7 @@ pub(crate) fn pack(
                 }
                 letter => {
                     let value = i64::from(cx.check_integer(arg)?).to_le_bytes();
-                    ordered(value[..width(letter)].to_vec(), code.big)
+                    ordered(value[..width(letter, dialect)].to_vec(), code.big)
                 }
             };
             arg += 1;
@@ -130,10 +160,14 @@ pub(crate) fn pack(
 }
 
 /// Unpacks values; stops where the data ends. Gives the bytes used.
-pub(crate) fn unpack(format: &[u8], data: &[u8]) -> Result<(usize, Vec<Value>), Raise> {
+pub(crate) fn unpack(
+    format: &[u8],
+    data: &[u8],
+    dialect: Dialect,
+) -> Result<(usize, Vec<Value>), Raise> {
     let mut at = 0usize;
     let mut values = Vec::new();
-    for code in codes(format)? {
+    for code in codes(format, dialect)? {
         if code.letter == b'A' {
             let len = code.count.unwrap_or(1);
             let Some(bytes) = data.get(at..at.saturating_add(len)) else {
@@ -144,7 +178,18 @@ pub(crate) fn unpack(format: &[u8], data: &[u8]) -> Result<(usize, Vec<Value>), 
             continue;
         }
         for _ in 0..code.count.unwrap_or(1) {
-            let width = width(code.letter);
+            if b"zpPa".contains(&code.letter) {
+                let Some((bytes, used)) = text(&code, &data[at..], dialect) else {
+                    return Ok((at, values));
+                };
+                values.push(Value::Bytes(bytes.to_vec()));
+                at = (at + used).min(data.len() + 1);
+                if at > data.len() {
+                    return Ok((at, values));
+                }
+                continue;
+            }
+            let width = width(code.letter, dialect);
             let Some(bytes) = data.get(at..at + width) else {
                 return Ok((at, values));
             };
@@ -159,4 +204,21 @@ pub(crate) fn unpack(format: &[u8], data: &[u8]) -> Result<(usize, Vec<Value>), 
         }
     }
     Ok((at, values))
+}
+
+/// A string with its own end or length, and the bytes it takes.
+fn text<'a>(code: &Code, data: &'a [u8], dialect: Dialect) -> Option<(&'a [u8], usize)> {
+    if code.letter == b'z' {
+        let len = data.iter().position(|byte| *byte == 0);
+        // The terminator counts even where the data end without one.
+        let len = len.unwrap_or(data.len());
+        return (!data.is_empty()).then(|| (&data[..len], len + 1));
+    }
+    let width = width(code.letter, dialect);
+    let head = ordered(data.get(..width)?.to_vec(), code.big);
+    let mut wide = [0; 8];
+    wide[..width].copy_from_slice(&head);
+    let len = usize::try_from(u64::from_le_bytes(wide)).ok()?;
+    let end = width.checked_add(len)?;
+    Some((data.get(width..end)?, end))
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use airbench_lua32::Kind;
+
 use crate::args::{Args, Call, Results};
 use crate::config::PowerOnReason;
 use crate::dispatch;
@@ -23,6 +25,7 @@ pub(crate) const LIBRARY: Library = Library {
         ("buildDate", |cx| text(cx, "Sep  3 2024")),
         ("meminfo", meminfo),
         ("autoCollectMem", auto_collect),
+        ("setPaths", set_paths),
     ],
     constants: &[],
 };
@@ -60,7 +63,11 @@ fn text(cx: &mut Call<'_>, text: &str) -> Results {
 fn timer_start(cx: &mut Call<'_>) -> Results {
     let id = cx.check_integer(1)?;
     let ms = cx.check_integer(2)?;
-    let repeat = cx.opt_integer(3, 0)?;
+    let mut repeat = cx.opt_integer(3, 0)?;
+    // On the new core a count is how often it fires, not how often again.
+    if repeat > 0 && cx.host().config.core.is_new() {
+        repeat -= 1;
+    }
     let rt = cx.host();
     // Negative delays become huge unsigned ones and never fire; they take a
     // slot all the same.
@@ -84,6 +91,22 @@ fn timer_start(cx: &mut Call<'_>) -> Results {
     }
     cx.push_integer(i32::from(started));
     Ok(1)
+}
+
+/// Up to four templates with one `%s`, each at most 23 characters; a missing
+/// argument clears its slot.
+fn set_paths(cx: &mut Call<'_>) -> Results {
+    for index in 1..=4 {
+        let path = if cx.kind(index) == Kind::String {
+            let mut path = cx.check_text(index)?;
+            path.truncate(23);
+            Some(path)
+        } else {
+            None
+        };
+        cx.host().paths[index as usize - 1] = path;
+    }
+    Ok(0)
 }
 
 fn timer_stop(cx: &mut Call<'_>) -> Results {

@@ -77,7 +77,11 @@ fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 /// `s:split(delimiter, keepEmpty)`: the delimiter is mandatory on V1112.
 fn split(cx: &mut Call<'_>) -> Results {
     let text = cx.check_bytes(1)?;
-    let delimiter = cx.check_bytes(2)?;
+    let delimiter = if cx.is_none_or_nil(2) && cx.host().config.core.is_new() {
+        b",".to_vec()
+    } else {
+        cx.check_bytes(2)?
+    };
     let keep = cx.to_boolean(3);
     cx.push_table(4, 0);
     let mut index = 0;
@@ -172,14 +176,14 @@ fn to_value(cx: &mut Call<'_>) -> Results {
     Ok(2)
 }
 
-fn to_base64(cx: &mut Call<'_>) -> Results {
+pub(crate) fn to_base64(cx: &mut Call<'_>) -> Results {
     let text = BASE64.encode(&cx.check_bytes(1)?);
     cx.push_bytes(text.as_bytes());
     Ok(1)
 }
 
 /// An empty string on failure; line ends do not count.
-fn from_base64(cx: &mut Call<'_>) -> Results {
+pub(crate) fn from_base64(cx: &mut Call<'_>) -> Results {
     let mut text = cx.check_bytes(1)?;
     text.retain(|c| !matches!(c, b'\r' | b'\n'));
     let bytes = BASE64.decode(&text).unwrap_or_default();
@@ -195,11 +199,21 @@ fn to_base32(cx: &mut Call<'_>) -> Results {
 
 /// Padding is optional on the way in; illegal input gives an empty string.
 fn from_base32(cx: &mut Call<'_>) -> Results {
-    let mut text = cx.check_bytes(1)?;
-    while text.last() == Some(&b'=') {
-        text.pop();
-    }
-    let bytes = BASE32_NOPAD.decode(&text).unwrap_or_default();
+    let text = cx.check_bytes(1)?;
+    // The new core takes no padding.
+    let bytes = if cx.host().config.core.is_new() && text.contains(&b'=') {
+        Vec::new()
+    } else {
+        base32_bytes(&text)
+    };
     cx.push_bytes(&bytes);
     Ok(1)
+}
+
+/// What a base-32 text says; nothing if it is none.
+pub(crate) fn base32_bytes(text: &[u8]) -> Vec<u8> {
+    let padding = text.iter().rev().take_while(|c| **c == b'=').count();
+    BASE32_NOPAD
+        .decode(&text[..text.len() - padding])
+        .unwrap_or_default()
 }

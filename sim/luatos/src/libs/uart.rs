@@ -248,10 +248,6 @@ fn read(cx: &mut Call<'_>) -> Results {
         cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
         return Ok(1);
     }
-    if cx.kind(3) == Kind::Number {
-        super::report_not_modelled(cx.host(), "uart.read into a file");
-        return Err(Raise::Message("not modelled: uart.read into a file".into()));
-    }
     let bytes = match usize::try_from(max) {
         Ok(max @ 1..) => take(cx.host(), id, max),
         _ => Vec::new(),

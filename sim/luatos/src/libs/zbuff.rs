@@ -6,6 +6,7 @@ use airbench_lua32::{Kind, Member, Members, Raise};
 
 use crate::args::{Args, Call, Results};
 use crate::libs::Library;
+use crate::libs::zbuff_frame::{self, Frame};
 use crate::libs::{zbuff_methods, zbuff_numbers};
 use crate::runtime::Runtime;
 
@@ -26,6 +27,8 @@ pub(crate) struct Zbuff {
     pub(crate) cursor: usize,
     /// Bytes by which it may grow: what the system heap has left.
     pub(crate) spare: usize,
+    /// Its shape as a picture, if it has one.
+    pub(crate) frame: Frame,
 }
 
 impl Zbuff {
@@ -125,7 +128,12 @@ const METHODS: &str = "zbuff methods";
 fn methods() -> &'static Members<Runtime> {
     static METHODS: OnceLock<Members<Runtime>> = OnceLock::new();
     METHODS.get_or_init(|| {
-        let all = zbuff_methods::METHODS.iter().chain(zbuff_numbers::METHODS);
+        let all = [
+            zbuff_methods::METHODS,
+            zbuff_numbers::METHODS,
+            zbuff_frame::METHODS,
+        ];
+        let all = all.into_iter().flatten();
         Members(
             all.map(|(name, func)| (*name, Member::Function(*func)))
                 .collect(),
@@ -156,14 +164,19 @@ pub(crate) fn open(cx: &mut Call<'_>) {
 
 /// `zbuff.create(len, fill)`; nothing for a length below 1.
 fn create(cx: &mut Call<'_>) -> Results {
-    if cx.kind(1) == Kind::Table {
-        super::report_not_modelled(cx.host(), "zbuff.create with a frame buffer");
-        return Err(Raise::Message(
-            "not modelled: zbuff.create with a frame buffer".into(),
-        ));
-    }
+    let frame = if cx.kind(1) == Kind::Table {
+        let Some(frame) = frame_argument(cx)? else {
+            return Ok(0);
+        };
+        Some(frame)
+    } else {
+        None
+    };
     // A negative length is a huge unsigned one on the board.
-    let len = usize::try_from(cx.check_integer(1)?).unwrap_or(usize::MAX);
+    let len = match frame {
+        Some(frame) => frame.bytes(),
+        None => usize::try_from(cx.check_integer(1)?).unwrap_or(usize::MAX),
+    };
     if len == 0 {
         return Ok(0);
     }
@@ -176,15 +189,17 @@ fn create(cx: &mut Call<'_>) -> Results {
         data: vec![0; len],
         ..Zbuff::default()
     };
-    if cx.is_integer(2) {
+    if let Some(frame) = frame {
+        buffer.frame = frame;
+        if cx.is_integer(2) {
+            buffer.flood(cx.check_integer(2)?.cast_unsigned());
+        } else {
+            fill_with_garbage(cx.host(), &mut buffer);
+        }
+    } else if cx.is_integer(2) {
         buffer.data.fill(cx.check_integer(2)? as u8);
     } else {
-        // What the firmware leaves uninitialised repeats from run to run.
-        let rng = &mut cx.host().rng;
-        for chunk in buffer.data.chunks_mut(8) {
-            let bits = rng.bits().to_le_bytes();
-            chunk.copy_from_slice(&bits[..chunk.len()]);
-        }
+        fill_with_garbage(cx.host(), &mut buffer);
         match cx.to_bytes(2).map(<[u8]>::to_vec) {
             Some(fill) => {
                 buffer.write(&fill);
@@ -196,6 +211,30 @@ fn create(cx: &mut Call<'_>) -> Results {
     let id = cx.host().zbuffs.add(buffer);
     cx.push_object(CLASS, id);
     Ok(1)
+}
+
+/// What the firmware leaves uninitialised; it repeats from run to run.
+fn fill_with_garbage(rt: &mut Runtime, buffer: &mut Zbuff) {
+    for chunk in buffer.data.chunks_mut(8) {
+        let bits = rt.rng.bits().to_le_bytes();
+        chunk.copy_from_slice(&bits[..chunk.len()]);
+    }
+}
+
+/// `{width, height, bits}`; nothing for a depth no display has.
+fn frame_argument(cx: &mut Call<'_>) -> Result<Option<Frame>, Raise> {
+    let mut numbers = [0; 3];
+    for (number, index) in numbers.iter_mut().zip(1..) {
+        cx.get_item(1, index);
+        *number = cx.check_integer(-1)?;
+        cx.pop(1);
+    }
+    let [width, height, bits] = numbers;
+    Ok(matches!(bits, 1 | 4 | 8 | 16 | 24 | 32).then(|| Frame {
+        width: width.cast_unsigned(),
+        height: height.cast_unsigned(),
+        bits: bits as u8,
+    }))
 }
 
 fn collect(cx: &mut Call<'_>) -> Results {

@@ -2,6 +2,8 @@
 
 use airbench_lua32::{Func, Raise};
 
+use data_encoding::BASE64;
+
 use crate::args::{Args, Call, Results};
 use crate::libs::zbuff::{Zbuff, arg, this, with};
 use crate::runtime::{Level, Runtime};
@@ -22,6 +24,7 @@ pub(crate) const METHODS: &[(&str, Func<Runtime>)] = &[
     ("isEqual", is_equal),
     ("get", get),
     ("free", free),
+    ("toBase64", to_base64),
 ];
 
 fn push_len(cx: &mut Call<'_>, len: usize) -> Results {
@@ -90,7 +93,13 @@ fn clear(cx: &mut Call<'_>) -> Results {
 fn to_str(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let start = usize::try_from(cx.opt_integer(2, 0)?).unwrap_or(usize::MAX);
-    let len = usize::try_from(cx.opt_integer(3, -1)?).unwrap_or(usize::MAX);
+    // On the new core a negative length is one, and so nothing.
+    let rest = if cx.host().config.core.is_new() && !cx.is_none_or_nil(3) {
+        0
+    } else {
+        usize::MAX
+    };
+    let len = usize::try_from(cx.opt_integer(3, -1)?).unwrap_or(rest);
     let bytes = with(cx, id, |b| b.slice(start, len));
     cx.push_bytes(&bytes);
     Ok(1)
@@ -105,6 +114,10 @@ pub(crate) fn len(cx: &mut Call<'_>) -> Results {
 /// V1112 has no setter.
 fn used(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
+    if cx.is_integer(2) && cx.host().config.core.is_new() {
+        let wanted = usize::try_from(cx.check_integer(2)?).unwrap_or(0);
+        with(cx, id, |b| b.cursor = wanted.min(b.data.len()));
+    }
     let used = with(cx, id, |b| b.used());
     push_len(cx, used)
 }
@@ -144,7 +157,15 @@ fn copy(cx: &mut Call<'_>) -> Results {
         let len = cx
             .to_integer(5)
             .map(|len| usize::try_from(len).unwrap_or(0));
-        with(cx, source, |b| b.slice(from, len.unwrap_or(b.used())))
+        let new = cx.host().config.core.is_new();
+        // The new core refuses what does not lie in the source; V1112 reads on.
+        with(cx, source, |b| {
+            let len = len.unwrap_or(b.used());
+            if new && from.saturating_add(len) > b.data.len() {
+                return Vec::new();
+            }
+            b.slice(from, len)
+        })
     } else {
         cx.check_bytes(3)?
     };
@@ -237,4 +258,23 @@ fn free(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     with(cx, id, |b| *b = Zbuff::default());
     Ok(0)
+}
+
+/// `buff:toBase64(dst)` of the new core: the used part as text into another
+/// buffer; the length it has there.
+fn to_base64(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    let Some(target) = arg(cx, 2) else {
+        return Err(Raise::Argument(
+            2,
+            format!("ZBUFF* expected, got {}", cx.type_name(2)),
+        ));
+    };
+    let text = with(cx, id, |b| BASE64.encode(&b.slice(0, b.used())));
+    let len = with(cx, target, |b| {
+        b.cursor = 0;
+        b.append(text.as_bytes());
+        b.used()
+    });
+    push_len(cx, len)
 }

@@ -3,7 +3,8 @@
 use airbench_lua32::{Func, Kind};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::pack_codes::{self, Value};
+use crate::libs::pack;
+use crate::libs::pack_codes::{self, Dialect};
 use crate::libs::zbuff::{this, with};
 use crate::runtime::Runtime;
 
@@ -135,7 +136,8 @@ fn pack(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let format = cx.check_bytes(2)?;
     let room = with(cx, id, |b| b.room());
-    let packed = pack_codes::pack(cx, &format, 3, room)?;
+    let dialect = dialect(cx);
+    let packed = pack_codes::pack(cx, &format, 3, room, dialect)?;
     let written = with(cx, id, |b| b.write(&packed));
     cx.push_integer(i32::try_from(written).unwrap_or(0));
     Ok(1)
@@ -145,16 +147,16 @@ fn unpack(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let format = cx.check_bytes(2)?;
     let data = with(cx, id, |b| b.tail());
-    let (used, values) = pack_codes::unpack(&format, &data)?;
+    let dialect = dialect(cx);
+    let (used, values) = pack_codes::unpack(&format, &data, dialect)?;
     with(cx, id, |b| b.cursor += used);
     cx.push_integer(i32::try_from(used).unwrap_or(0));
-    let count = values.len() + 1;
-    for value in values {
-        match value {
-            Value::Integer(n) => cx.push_integer(n),
-            Value::Float(f) => cx.push_number(f),
-            Value::Bytes(bytes) => cx.push_bytes(&bytes),
-        }
+    Ok(1 + pack::push_values(cx, &values)?)
+}
+
+fn dialect(cx: &mut Call<'_>) -> Dialect {
+    Dialect {
+        wide_long: cx.host().config.core.is_new(),
+        ..Dialect::default()
     }
-    Ok(count)
 }

@@ -1,0 +1,351 @@
+-- The scheduler of the new core, written anew after its documented behaviour.
+-- It is not stripped there: its line numbers show in messages and tracebacks.
+-- `--@N` puts a statement on the firmware's line N (see libs/base.rs).
+local sys = {}
+
+SCRIPT_LIB_VER = "2.3.2"
+
+-- Numbers of timers: tasks below, callbacks above.
+local TASK_LAST = 0x1FFFFF
+local CALLBACK_LAST = 0x7FFFFF
+
+local last_task_timer, last_callback_timer = 0, TASK_LAST
+
+local owner = {}       -- timer number -> coroutine or callback
+local arguments = {}   -- timer number -> packed arguments of a callback
+local waiting = {}     -- coroutine -> number of the timer it waits for
+local topics = {}      -- topic -> set of subscribers
+local queue = {}       -- published, not yet dispatched
+
+-- The firmware's `unpack` stops at the border, and so do its queues.
+local function spread(t, from) return unpack(t, from, #t) end
+
+-- Errors of a task: one log entry, then the roll-back that ends the VM.
+local function settle(co, ok, ...)
+    if not ok then
+        local message = (...)
+        local trace = debug.traceback(co)
+        if trace and trace ~= "" then message = message .. "\r\n" .. trace end
+        log.error("coroutine.resume", message)
+        if _G.COROUTINE_ERROR_ROLL_BACK then
+            sys.timerStart(assert, 500, false, message)
+        elseif _G.COROUTINE_ERROR_RESTART then
+            rtos.reboot()
+        end
+    end
+    return ok, ...
+end
+
+_G.COROUTINE_ERROR_ROLL_BACK = true
+_G.COROUTINE_ERROR_RESTART = true
+
+function sys.coresume(co, ...)
+    return settle(co, coroutine.resume(co, ...))
+end
+
+function sys.check_task()
+    local co, main = coroutine.running()
+    if co == nil or main then
+        error(debug.traceback("attempt to yield from outside a coroutine")) --@147
+    end
+    return co
+end
+
+local function clear_timer(id)
+    rtos.timer_stop(id)
+    owner[id], arguments[id] = nil, nil
+end
+
+function sys.wait(ms)
+    local co = sys.check_task() --@161
+    repeat
+        last_task_timer = last_task_timer >= TASK_LAST - 1 and 1 or last_task_timer + 1
+    until owner[last_task_timer] == nil
+    local id = last_task_timer
+    waiting[co], owner[id] = id, co
+    if rtos.timer_start(id, ms) ~= 1 then --@181
+        log.debug("rtos.timer_start error") waiting[co], owner[id] = nil, nil return
+    end
+    local message = {coroutine.yield()} --@185
+    if #message ~= 0 then
+        rtos.timer_stop(id)
+        waiting[co], owner[id] = nil, nil
+        return spread(message, 1)
+    end
+end
+
+function sys.waitUntil(id, ms)
+    local co = sys.check_task() --@207
+    sys.subscribe(id, co)
+    local message = ms and {sys.wait(ms)} or {coroutine.yield()} --@224
+    sys.unsubscribe(id, co)
+    return message[1] ~= nil, spread(message, 2)
+end
+
+function sys.waitUntilMsg(id)
+    local co = sys.check_task() --@239
+    sys.subscribe(id, co)
+    local message = {coroutine.yield()} --@241
+    sys.unsubscribe(id, co)
+    return spread(message, 2)
+end
+
+function sys.waitUntilExt(id, ms)
+    local co = sys.check_task() --@254
+    sys.subscribe(id, co)
+    local message = ms and {sys.wait(ms)} or {coroutine.yield()} --@256
+    sys.unsubscribe(id, co)
+    if message[1] ~= nil then return spread(message, 1) end
+    return false
+end
+
+function sys.taskInit(fn, ...)
+    local co = coroutine.create(fn) --@271
+    sys.coresume(co, ...) --@274
+    return co
+end
+
+-- Same function and same arguments, position by position.
+local function is_match(id, fn, args)
+    if owner[id] ~= fn then return false end
+    local own = arguments[id]
+    if own == nil or #own == 0 then return args == nil or #args == 0 end
+    if args == nil or #own ~= #args then return false end
+    for i = 1, #own do
+        if own[i] ~= args[i] then return false end
+    end
+    return true
+end
+
+local function find_timer(fn, args)
+    for id in pairs(owner) do
+        if is_match(id, fn, args) then return id end
+    end
+end
+
+function sys.timerStop(val, ...)
+    if type(val) == "number" then
+        clear_timer(val)
+        return
+    end
+    local id = find_timer(val, {...})
+    if id then clear_timer(id) end
+end
+
+function sys.timerStopAll(fn)
+    local ids = {}
+    for id, val in pairs(owner) do
+        if type(val) == "function" and val == fn then ids[#ids + 1] = id end
+    end
+    for _, id in ipairs(ids) do clear_timer(id) end
+end
+
+function sys.timerAdvStart(fn, ms, count, ...)
+    sys.timerStop(fn, ...)
+    repeat
+        last_callback_timer = last_callback_timer >= CALLBACK_LAST and TASK_LAST + 1 or last_callback_timer + 1
+    until owner[last_callback_timer] == nil
+    local id = last_callback_timer
+    owner[id] = fn
+    if rtos.timer_start(id, ms, count) ~= 1 then --@374
+        log.error("rtos.timer_start", "create fail!!!") owner[id] = nil return
+    end
+    if select("#", ...) ~= 0 then arguments[id] = {...} end
+    return id
+end
+
+function sys.timerStart(fn, ms, ...)
+    return sys.timerAdvStart(fn, ms, 0, ...) --@394
+end
+
+function sys.timerLoopStart(fn, ms, ...)
+    return sys.timerAdvStart(fn, ms, -1, ...) --@403
+end
+
+function sys.timerIsActive(val, ...)
+    if type(val) == "number" then return owner[val] end
+    if find_timer(val, {...}) then return true end
+end
+
+function sys.subscribe(id, callback)
+    if type(id) == "table" then
+        for _, each in pairs(id) do sys.subscribe(each, callback) end
+        return
+    end
+    if not topics[id] then topics[id] = {} end --@482
+    topics[id][callback] = true --@483
+end
+
+function sys.unsubscribe(id, callback)
+    if type(id) == "table" then
+        for _, each in pairs(id) do sys.unsubscribe(each, callback) end
+        return
+    end
+    local set = topics[id]
+    if not set then return end
+    set[callback] = nil
+    for _ in pairs(set) do return end
+    topics[id] = nil
+end
+
+function sys.publish(...)
+    queue[#queue + 1] = {...}
+end
+
+-- Delivers everything published, including what the receivers publish.
+local function dispatch()
+    while #queue > 0 do
+        local message = table.remove(queue, 1)
+        local set = topics[message[1]]
+        if set then
+            local receivers = {}
+            for receiver in pairs(set) do receivers[#receivers + 1] = receiver end
+            for _, receiver in ipairs(receivers) do
+                if type(receiver) == "function" then
+                    receiver(spread(message, 2)) --@551
+                elseif type(receiver) == "thread" then
+                    sys.coresume(receiver, spread(message, 1)) --@553
+                end
+            end
+        end
+    end
+end
+
+local function on_timer(id, left)
+    local val = owner[id]
+    if val == nil then return end
+    if id < TASK_LAST then
+        owner[id] = nil
+        if waiting[val] == id then
+            waiting[val] = nil
+            sys.coresume(val) --@598
+        end
+        return
+    end
+    if left == 0 then owner[id] = nil end
+    local args = arguments[id]
+    if args then
+        val(spread(args, 1)) --@608
+    else
+        val() --@613
+    end
+    if left == 0 and owner[id] == nil then arguments[id] = nil end
+end
+
+function sys.safeRun()
+    dispatch()
+    local kind, id, left = rtos.receive(rtos.INF_TIMEOUT)
+    if kind == rtos.MSG_TIMER then on_timer(id, left) end
+end
+
+function sys.run()
+    while true do
+        sys.safeRun() --@636
+    end
+end
+
+-- Mailboxes; a module of its own on V1112.
+local boxes = {}       -- task name -> its mailbox
+
+function sys.taskInitEx(fn, name, unmatched, ...)
+    if name == nil then
+        log.error("sys", "taskName is nil", debug.traceback())
+        return
+    end
+    boxes[name] = {queue = {}, unmatched = unmatched}
+    return sys.taskInit(fn, ...) --@735
+end
+
+function sys.taskDel(name)
+    boxes[name] = nil
+end
+
+local function time_out(name)
+    if boxes[name] then
+        boxes[name].late = true
+        sys.publish(name)
+    end
+end
+
+-- The first message with this target; others go to the task's callback.
+local function take(name, target)
+    local box = boxes[name]
+    while #box.queue > 0 do
+        local message = table.remove(box.queue, 1)
+        if target == nil or message[1] == target then return message end
+        if type(box.unmatched) == "function" then box.unmatched(message) end
+    end
+end
+
+function sys.waitMsg(name, target, ms)
+    local box = boxes[name]
+    if box == nil then
+        log.error("sys", "sys.taskInitEx启动的task才能使用waitMsg")
+        return false
+    end
+    local message = take(name, target)
+    if message then return message end
+    local co = coroutine.running()
+    sys.subscribe(name, co)
+    sys.timerStop(time_out, name)
+    if ms and ms ~= 0 then sys.timerStart(time_out, ms, name) end
+    box.late = false
+    repeat
+        coroutine.yield() --@825
+        message = take(name, target)
+    until message or box.late
+    box.late = false
+    sys.timerStop(time_out, name)
+    sys.unsubscribe(name, co)
+    return message
+end
+
+function sys.sendMsg(name, p1, p2, p3, p4)
+    local box = boxes[name]
+    if not box then return false end
+    box.queue[#box.queue + 1] = {p1, p2, p3, p4}
+    sys.publish(name)
+    return true
+end
+
+function sys.cleanMsg(name)
+    if not boxes[name] then return false end
+    boxes[name].queue = {}
+    return true
+end
+
+function sys.taskCB(name, message)
+    local unmatched = boxes[name] and boxes[name].unmatched
+    if type(unmatched) == "function" then
+        unmatched(message)
+    else
+        log.error(name, "no cb fun")
+    end
+end
+
+-- What C hands out for a result to come: `.wait()` and `.cb(fn)`.
+local awaitable = {}
+function awaitable.__index(self, key)
+    local topic, known = rawget(self, "w"), rawget(self, "r")
+    local function wait()
+        if known then return unpack(known) end
+        return sys.waitUntilMsg(topic)
+    end
+    if key == "wait" then return wait end
+    if key == "cb" then
+        return function(fn)
+            if type(fn) == "function" then sys.taskInit(function() fn(wait()) end) end
+        end
+    end
+end
+
+function _G.sys_cw(topic, ...)
+    local known = {...}
+    return setmetatable({w = topic, r = #known > 0 and known or nil}, awaitable)
+end
+
+_G.sys_pub = sys.publish
+_G.sys_send = sys.sendMsg
+_G.sys_wait = sys.waitMsg
+
+return sys

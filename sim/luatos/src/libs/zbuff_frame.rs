@@ -1,0 +1,254 @@
+//! zbuffs as frame buffers: points, lines, rectangles, circles.
+
+use airbench_lua32::Func;
+
+use crate::args::{Args, Call, Results};
+use crate::libs::zbuff::{Zbuff, this, with};
+use crate::runtime::Runtime;
+
+pub(crate) const METHODS: &[(&str, Func<Runtime>)] = &[
+    ("setFrameBuffer", set_frame_buffer),
+    ("pixel", pixel),
+    ("drawLine", draw_line),
+    ("drawRect", draw_rectangle),
+    ("drawCircle", draw_circle),
+];
+
+/// Shape of a frame buffer: points across, down, and bits of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) bits: u8,
+}
+
+impl Frame {
+    /// Bytes all points take.
+    pub(crate) fn bytes(self) -> usize {
+        let bits = u64::from(self.width) * u64::from(self.height) * u64::from(self.bits);
+        usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX)
+    }
+}
+
+impl Zbuff {
+    /// Stores a point; one outside the allocation is lost.
+    fn set_point(&mut self, point: usize, color: u32) {
+        let bits = usize::from(self.frame.bits);
+        if bits >= 8 {
+            let size = bits / 8;
+            let start = self.place(point);
+            if let Some(bytes) = self.data.get_mut(start..start.saturating_add(size)) {
+                bytes.copy_from_slice(&color.to_be_bytes()[4 - size..]);
+            }
+            return;
+        }
+        let per_byte = 8 / bits.max(1);
+        let shift = 8 - bits - point % per_byte * bits;
+        let mask = ((1u16 << bits) - 1) as u8;
+        if let Some(byte) = self.data.get_mut(point / per_byte) {
+            *byte = *byte & !(mask << shift) | (color as u8 & mask) << shift;
+        }
+    }
+
+    /// Where a point of whole bytes begins. Of 32-bit points the firmware
+    /// forgets to scale the place.
+    fn place(&self, point: usize) -> usize {
+        match self.frame.bits {
+            32 => point,
+            bits => point.saturating_mul(usize::from(bits) / 8),
+        }
+    }
+
+    /// The color of a point.
+    fn point(&self, point: usize) -> u32 {
+        let bits = usize::from(self.frame.bits);
+        if bits >= 8 {
+            let size = bits / 8;
+            let start = self.place(point);
+            let bytes = self.data.get(start..start + size).unwrap_or_default();
+            return bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+        }
+        let per_byte = 8 / bits.max(1);
+        let shift = 8 - bits - point % per_byte * bits;
+        let mask = ((1u16 << bits) - 1) as u8;
+        let byte = self.data.get(point / per_byte).copied().unwrap_or(0);
+        u32::from(byte >> shift & mask)
+    }
+
+    /// Stores the point at x, y if it lies inside.
+    fn plot(&mut self, x: i64, y: i64, color: u32) {
+        let (width, height) = (i64::from(self.frame.width), i64::from(self.frame.height));
+        if (0..width).contains(&x) && (0..height).contains(&y) {
+            self.set_point((x + y * width) as usize, color);
+        }
+    }
+
+    /// All points in one color.
+    pub(crate) fn flood(&mut self, color: u32) {
+        let points = self.frame.width as usize * self.frame.height as usize;
+        for point in 0..points.min(self.data.len() * 8) {
+            self.set_point(point, color);
+        }
+    }
+}
+
+/// An integer argument as the firmware's 32-bit unsigned numbers take it.
+fn unsigned(cx: &Call<'_>, index: i32) -> Result<u32, airbench_lua32::Raise> {
+    Ok(cx.check_integer(index)?.cast_unsigned())
+}
+
+fn set_frame_buffer(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    let frame = Frame {
+        width: unsigned(cx, 2)?,
+        height: unsigned(cx, 3)?,
+        bits: cx.check_integer(4)? as u8,
+    };
+    let color = cx.is_integer(5).then(|| cx.to_integer(5).unwrap_or(0));
+    let fits = with(cx, id, |b| {
+        let fits = frame.bytes() <= b.data.len();
+        if fits {
+            b.frame = frame;
+            if let Some(color) = color {
+                b.flood(color.cast_unsigned());
+            }
+        }
+        fits
+    });
+    if !fits {
+        return Ok(0);
+    }
+    cx.push_boolean(true);
+    Ok(1)
+}
+
+fn pixel(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    let (x, y) = (unsigned(cx, 2)?, unsigned(cx, 3)?);
+    let frame = with(cx, id, |b| b.frame);
+    if x >= frame.width || y >= frame.height {
+        return Ok(0);
+    }
+    let point = x as usize + y as usize * frame.width as usize;
+    if cx.is_integer(4) {
+        let color = unsigned(cx, 4)?;
+        with(cx, id, |b| b.set_point(point, color));
+        cx.push_boolean(true);
+    } else {
+        let color = with(cx, id, |b| b.point(point));
+        cx.push_integer(color.cast_signed());
+    }
+    Ok(1)
+}
+
+/// Bresenham's line without its last point but for the way there.
+fn draw_line(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    if with(cx, id, |b| b.frame.width) == 0 {
+        return Ok(0);
+    }
+    let mut ends = [0i64; 4];
+    for (end, index) in ends.iter_mut().zip(2..) {
+        *end = cx.check_integer(index)?.into();
+    }
+    let color = cx.opt_integer(6, 0)?.cast_unsigned();
+    let [mut x, mut y, x1, y1] = ends;
+    let (dx, dy) = (x1 - x, y1 - y);
+    let steep = dy.abs() > dx.abs();
+    let (long, short) = (dx.abs().max(dy.abs()), dx.abs().min(dy.abs()));
+    // No display is longer; the rest of a longer line is outside.
+    let steps = long.min(65_536);
+    let mut error = 2 * short - long;
+    with(cx, id, |b| {
+        for _ in 0..steps {
+            b.plot(x, y, color);
+            if error >= 0 {
+                error -= 2 * long;
+                if steep {
+                    x += if dx >= 0 { 1 } else { -1 };
+                } else {
+                    y += if dy >= 0 { 1 } else { -1 };
+                }
+            }
+            error += 2 * short;
+            if steep {
+                y += if dy >= 0 { 1 } else { -1 };
+            } else {
+                x += if dx >= 0 { 1 } else { -1 };
+            }
+        }
+    });
+    cx.push_boolean(true);
+    Ok(1)
+}
+
+fn draw_rectangle(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    let frame = with(cx, id, |b| b.frame);
+    if frame.width == 0 {
+        return Ok(0);
+    }
+    let limits = [frame.width, frame.height, frame.width, frame.height];
+    let mut corners = [0i64; 4];
+    for ((corner, limit), index) in corners.iter_mut().zip(limits).zip(2..) {
+        let given = i64::from(cx.check_integer(index)?);
+        *corner = given.clamp(0, i64::from(limit).max(1) - 1);
+    }
+    let color = cx.opt_integer(6, 0)?.cast_unsigned();
+    let fill = cx.to_boolean(7);
+    let [x1, y1, x2, y2] = corners;
+    let (left, right) = (x1.min(x2), x1.max(x2));
+    let (top, bottom) = (y1.min(y2), y1.max(y2));
+    with(cx, id, |b| {
+        for x in left..=right {
+            for y in top..=bottom {
+                if fill || x == left || x == right || y == top || y == bottom {
+                    b.plot(x, y, color);
+                }
+            }
+        }
+    });
+    cx.push_boolean(true);
+    Ok(1)
+}
+
+fn draw_circle(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    let frame = with(cx, id, |b| b.frame);
+    if frame.width == 0 {
+        return Ok(0);
+    }
+    let (xc, yc) = (i64::from(cx.check_integer(2)?), i64::from(cx.check_integer(3)?));
+    let r = i64::from(cx.check_integer(4)?);
+    let color = cx.opt_integer(5, 0)?.cast_unsigned();
+    let fill = cx.to_boolean(6);
+    let outside = xc + r < 0
+        || xc - r >= i64::from(frame.width)
+        || yc + r < 0
+        || yc - r >= i64::from(frame.height);
+    if outside || r > 65_536 {
+        return Ok(0);
+    }
+    with(cx, id, |b| {
+        let (mut x, mut y, mut d) = (0, r, 3 - 2 * r);
+        while x <= y {
+            for yi in (if fill { x } else { y })..=y {
+                for (a, c) in [(x, yi), (yi, x)] {
+                    b.plot(xc + a, yc + c, color);
+                    b.plot(xc - a, yc + c, color);
+                    b.plot(xc + a, yc - c, color);
+                    b.plot(xc - a, yc - c, color);
+                }
+            }
+            if d < 0 {
+                d += 4 * x + 6;
+            } else {
+                d += 4 * (x - y) + 10;
+                y -= 1;
+            }
+            x += 1;
+        }
+    });
+    cx.push_boolean(true);
+    Ok(1)
+}
