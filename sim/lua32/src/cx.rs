@@ -319,6 +319,22 @@ impl<'a, H: 'static> Cx<'a, H> {
         unsafe { ffi::lua_pushlightuserdata(self.l, null_mut()) };
     }
 
+    /// Pushes a light userdata with this address.
+    pub fn push_light(&mut self, address: u32) {
+        self.room();
+        // SAFETY: as in `push_nil`; the address is a number to Lua.
+        unsafe { ffi::lua_pushlightuserdata(self.l, address as usize as *mut _) };
+    }
+
+    /// The address of a light userdata.
+    pub fn to_light(&self, index: i32) -> Option<u32> {
+        if self.kind(index) != Kind::LightUserdata {
+            return None;
+        }
+        // SAFETY: the kind was checked; only the low 32 bits are kept.
+        Some(unsafe { ffi::lua_touserdata(self.l, index) as usize as u32 })
+    }
+
     /// Pushes an API function.
     pub fn push_function(&mut self, func: Func<H>) {
         self.room();

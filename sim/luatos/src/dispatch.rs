@@ -3,7 +3,7 @@
 use airbench_lua32::Kind;
 
 use crate::args::{Call, Results};
-use crate::libs::{gpio, rtos, uart, websocket};
+use crate::libs::{gpio, http, mqtt, rtos, socket, uart, websocket};
 use crate::message::{Arg, Message};
 
 /// Handles one message inside `rtos.receive`.
@@ -17,6 +17,9 @@ pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
         Message::UartSent(id) => uart::on_sent(cx, id),
         Message::Gpio(pin, level) => gpio::on_interrupt(cx, pin, level),
         Message::WebSocket(id, notice) => websocket::on_notice(cx, id, notice),
+        Message::Socket(id, code, parameter) => socket::on_event(cx, id, code, parameter),
+        Message::Mqtt(id, notice) => mqtt::on_notice(cx, id, notice),
+        Message::Http(id, notice) => http::on_notice(cx, id, notice),
         Message::Publish(topic, args) => {
             publish(cx, topic, &args)?;
             Ok(0)
@@ -35,6 +38,8 @@ pub(crate) fn publish(cx: &mut Call<'_>, topic: &str, args: &[Arg]) -> Results {
         match arg {
             Arg::Integer(n) => cx.push_integer(*n),
             Arg::Text(text) => cx.push_bytes(text.as_bytes()),
+            Arg::Float(x) => cx.push_number(*x),
+            Arg::Held(held) => cx.push_ref(*held),
             Arg::WebSocket(id) => websocket::push(cx, *id),
         }
     }

@@ -1,18 +1,24 @@
 //! The message bus between drivers and the Lua task.
 
+use airbench_lua32::Ref;
+
 use crate::net::websocket::Notice;
+use crate::net::{http, mqtt};
 
 /// An argument of a message that becomes `sys.publish`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Arg {
     Integer(i32),
     Text(String),
+    Float(f32),
     /// A websocket client, by number.
     WebSocket(u32),
+    /// A value kept for Lua.
+    Held(Ref),
 }
 
 /// One entry of the bus, handled inside `rtos.receive`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Message {
     /// An rtos timer fired; its key in [`crate::timers::Timers`].
     Timer(u64),
@@ -26,4 +32,10 @@ pub(crate) enum Message {
     Publish(&'static str, Vec<Arg>),
     /// A websocket client's event.
     WebSocket(u32, Notice),
+    /// A control block's event: code and parameter.
+    Socket(u32, i32, i32),
+    /// An MQTT client's event.
+    Mqtt(u32, mqtt::Notice),
+    /// An HTTP request's event.
+    Http(u32, http::Notice),
 }

@@ -20,6 +20,10 @@ use crate::libs::wdt::Watchdog;
 use crate::libs::zbuff::Zbuff;
 use crate::message::Message;
 use crate::net::Network;
+use crate::net::ctrl::Ctrl;
+use crate::net::http::Http;
+use crate::net::mqtt::Mqtt;
+use crate::net::sntp::Sntp;
 use crate::net::websocket::WebSocket;
 use crate::rtc::Rtc;
 use crate::slab::Slab;
@@ -90,6 +94,12 @@ pub struct Runtime {
     /// Sockets and what is built on them.
     pub network: Network,
     pub(crate) websockets: Slab<WebSocket>,
+    pub(crate) ctrls: Slab<Ctrl>,
+    pub(crate) mqtts: Slab<Mqtt>,
+    pub(crate) https: Slab<Http>,
+    pub(crate) sntp: Sntp,
+    /// Topics handed out for results to come.
+    pub(crate) awaitables: u64,
     pub(crate) zbuffs: Slab<Zbuff>,
     pub(crate) system_heap: SystemHeap,
     /// Templates of `rtos.setPaths`, searched first by `require`.
@@ -147,6 +157,11 @@ impl Runtime {
             gpio: Gpio::default(),
             network,
             websockets: Slab::default(),
+            ctrls: Slab::default(),
+            mqtts: Slab::default(),
+            https: Slab::default(),
+            sntp: Sntp::default(),
+            awaitables: 0,
             zbuffs: Slab::default(),
             system_heap: SystemHeap::default(),
             paths: [const { None }; 4],
@@ -176,6 +191,13 @@ impl Runtime {
     /// UTC seconds by the RTC.
     pub(crate) fn unix_time(&self) -> i64 {
         self.rtc.utc(self.now)
+    }
+
+    /// Sets the RTC.
+    pub(crate) fn set_utc(&mut self, utc: i64) {
+        let offset = utc - self.rtc.network_time(self.now);
+        self.rtc.offset = offset;
+        self.flash.rtc_offset = Some(offset);
     }
 
     /// Time since power-on or reset.
@@ -293,6 +315,9 @@ impl Runtime {
             self.watchdog.deadline(),
             self.errdump.next_wake(),
             self.websocket_wake(),
+            self.mqtt_wake(),
+            self.http_wake(),
+            self.sntp_wake(),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -313,6 +338,15 @@ impl Runtime {
         }
         if due(self.websocket_wake()) {
             self.drive_websockets(now);
+        }
+        if due(self.mqtt_wake()) {
+            self.drive_mqtts(now);
+        }
+        if due(self.http_wake()) {
+            self.drive_https(now);
+        }
+        if due(self.sntp_wake()) {
+            self.drive_sntp(now);
         }
         self.drive_errdump(now);
     }

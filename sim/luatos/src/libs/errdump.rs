@@ -7,7 +7,7 @@ use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
 use crate::libs::{Library, zbuff};
-use crate::net::{Owner, SocketEvent, SocketId, Target};
+use crate::net::{Owner, Security, SocketEvent, SocketId, Target};
 use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {
@@ -126,8 +126,9 @@ impl Runtime {
             Target {
                 host,
                 port,
-                tls: false,
+                security: Security::Plain,
                 udp: true,
+                local_port: 0,
             },
         );
         self.drive_network(now);

@@ -95,6 +95,7 @@ impl Runtime {
                 self.lib_line(Level::Debug, "mobile NETIF_LINK_ON -> IP_READY");
                 self.mobile.address = Some(address);
                 self.network.link_up(address, dns);
+                self.ctrls_link(true);
                 let args = vec![Arg::Text(address.to_string()), Arg::Integer(LWIP_GP)];
                 self.publish("IP_READY", args);
                 self.drive_network(now);
@@ -103,6 +104,7 @@ impl Runtime {
                 self.lib_line(Level::Debug, "mobile NETIF_LINK_OFF -> IP_LOSE");
                 self.mobile.address = None;
                 self.network.link_down();
+                self.ctrls_link(false);
                 self.publish("IP_LOSE", vec![Arg::Integer(LWIP_GP)]);
                 self.drive_network(now);
             }

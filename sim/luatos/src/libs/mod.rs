@@ -14,6 +14,7 @@ pub(crate) mod fs;
 pub(crate) mod fskv;
 pub(crate) mod gpio;
 pub(crate) mod hash;
+pub(crate) mod http;
 pub(crate) mod io;
 pub(crate) mod json;
 mod json_decode;
@@ -21,6 +22,7 @@ mod json_encode;
 pub(crate) mod log;
 pub(crate) mod mcu;
 pub(crate) mod miniz;
+pub(crate) mod mqtt;
 pub(crate) mod mobile;
 pub(crate) mod os;
 pub(crate) mod pack;
@@ -28,6 +30,7 @@ mod pack_codes;
 pub(crate) mod pm;
 pub(crate) mod rtc;
 pub(crate) mod rtos;
+pub(crate) mod socket;
 pub(crate) mod string;
 pub(crate) mod timer;
 pub(crate) mod uart;
@@ -88,6 +91,9 @@ const LIBRARIES: &[&Library] = &[
     &io::LIBRARY,
     &fs::LIBRARY,
     &fskv::LIBRARY,
+    &socket::LIBRARY,
+    &mqtt::LIBRARY,
+    &http::LIBRARY,
 ];
 
 /// PUC's own libraries that the firmware has, with the names it drops.
@@ -128,6 +134,8 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     crypto::open(cx);
     io::open(cx);
     fskv::open(cx);
+    socket::open(cx);
+    mqtt::open(cx);
     websocket::open(cx);
     Ok(())
 }

@@ -4,7 +4,13 @@
 //! by everything that talks to the network, each going from link through DNS,
 //! TCP and TLS to on-line (facts H.0).
 
+pub(crate) mod ctrl;
 pub(crate) mod frames;
+pub(crate) mod http;
+pub(crate) mod http_parse;
+pub(crate) mod mqtt;
+pub(crate) mod mqtt_packet;
+pub(crate) mod sntp;
 mod socket;
 mod tls;
 pub(crate) mod websocket;
@@ -40,6 +46,32 @@ pub(crate) struct SocketId(u32);
 pub(crate) enum Owner {
     WebSocket(u32),
     ErrDump,
+    /// A control block of the `socket` library.
+    Ctrl(u32),
+    Mqtt(u32),
+    Http(u32),
+    Sntp,
+}
+
+/// How a connection is secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// Not at all.
+    Plain,
+    /// TLS that accepts any certificate.
+    Any,
+    /// TLS with certificates.
+    Checked(Box<Certificates>),
+}
+
+/// What a script gave for TLS, as PEM texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Certificates {
+    /// The server must show a certificate of the authority.
+    pub(crate) verify: bool,
+    pub(crate) authority: Option<Vec<u8>>,
+    pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) key: Option<Vec<u8>>,
 }
 
 /// Where a socket is to connect.
@@ -47,8 +79,22 @@ pub(crate) enum Owner {
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) tls: bool,
+    pub(crate) security: Security,
     pub(crate) udp: bool,
+    /// The device's own port; 0 lets the stack choose.
+    pub(crate) local_port: u16,
+}
+
+/// Where a socket stands, in the firmware's numbers.
+pub(crate) mod stage {
+    pub(crate) const LINK_OFF: i32 = 0;
+    pub(crate) const OFF_LINE: i32 = 1;
+    pub(crate) const DNS: i32 = 2;
+    pub(crate) const CONNECTING: i32 = 3;
+    pub(crate) const TLS: i32 = 4;
+    pub(crate) const ONLINE: i32 = 5;
+    pub(crate) const LISTEN: i32 = 6;
+    pub(crate) const CLOSING: i32 = 7;
 }
 
 /// The device's network: adapter, resolver and IP stack.
@@ -58,8 +104,11 @@ pub struct Network {
     sockets: BTreeMap<SocketId, Socket>,
     last_id: u32,
     up: bool,
+    address: Option<Ipv4Addr>,
     tls: Option<Arc<ClientConfig>>,
     tls_compute: Duration,
+    /// UTC seconds by which certificates are judged.
+    pub(crate) clock: i64,
     packets: VecDeque<(Instant, Vec<u8>)>,
     events: VecDeque<(Owner, SocketEvent)>,
     /// When something is due here; kept up to date by `flush`.
@@ -77,8 +126,10 @@ impl Network {
             sockets: BTreeMap::new(),
             last_id: 0,
             up: false,
+            address: None,
             tls: None,
             tls_compute: config.tunables.tls_compute,
+            clock: config.epoch,
             packets: VecDeque::new(),
             events: VecDeque::new(),
             wake: None,
@@ -96,6 +147,7 @@ impl Network {
 
     pub(crate) fn link_up(&mut self, address: Ipv4Addr, dns: &[Ipv4Addr]) {
         self.up = true;
+        self.address = Some(address);
         self.stack.set_address(Some(address));
         for (slot, server) in dns.iter().take(CARRIER_DNS).enumerate() {
             self.resolver.set_server(CARRIER_DNS + slot, Some(*server));
@@ -109,6 +161,7 @@ impl Network {
 
     pub(crate) fn link_down(&mut self) {
         self.up = false;
+        self.address = None;
         for socket in self.sockets.values_mut() {
             if !matches!(socket.state, State::Idle | State::LinkOff) {
                 socket.fail(&mut self.events);
@@ -167,6 +220,81 @@ impl Network {
         }
     }
 
+    /// Bytes that can be read.
+    pub(crate) fn pending(&mut self, id: SocketId) -> usize {
+        match self.sockets.get_mut(&id) {
+            Some(socket) => socket.pending(&*self.stack),
+            None => 0,
+        }
+    }
+
+    /// Takes (part of) the oldest datagram with its sender.
+    pub(crate) fn read_datagram(
+        &mut self,
+        id: SocketId,
+        max: usize,
+    ) -> Option<(SocketAddrV4, Vec<u8>)> {
+        self.sockets.get_mut(&id)?.read_datagram(max)
+    }
+
+    /// Sends a datagram to somebody other than the connected peer.
+    pub(crate) fn send_to(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) -> bool {
+        let sent = match self.sockets.get_mut(&id) {
+            Some(socket) => socket.send_to(to, bytes, &mut *self.stack),
+            None => false,
+        };
+        self.flush(now);
+        sent
+    }
+
+    /// Sends FIN after everything written; the control block is free for
+    /// another connection.
+    pub(crate) fn finish(&mut self, now: Instant, id: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.finish(&mut *self.stack);
+        }
+        self.flush(now);
+    }
+
+    /// Where a connection under way stands, see [`stage`].
+    pub(crate) fn stage(&self, id: SocketId) -> i32 {
+        match self.sockets.get(&id).map(|socket| socket.state) {
+            None | Some(State::Idle) => stage::OFF_LINE,
+            Some(State::LinkOff) => stage::LINK_OFF,
+            Some(State::Resolve | State::Dns(_)) => stage::DNS,
+            Some(State::Choose | State::Connecting) => stage::CONNECTING,
+            Some(State::Tls) => stage::TLS,
+            Some(State::Online | State::Failed) => stage::ONLINE,
+        }
+    }
+
+    /// What DNS said for the current target.
+    pub(crate) fn resolved(&self, id: SocketId) -> Vec<Ipv4Addr> {
+        let socket = self.sockets.get(&id);
+        socket.map_or_else(Vec::new, |socket| socket.resolved.clone())
+    }
+
+    /// There is a link.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// The device's address, while it has one.
+    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
+        self.address
+    }
+
+    /// Sets one of the four name servers, from 0.
+    pub(crate) fn set_dns(&mut self, slot: usize, server: Option<Ipv4Addr>) {
+        self.resolver.set_server(slot, server);
+    }
+
     /// Ends the connection at once; the control block stays.
     pub(crate) fn close(&mut self, now: Instant, id: SocketId) {
         if let Some(socket) = self.sockets.get_mut(&id) {
@@ -193,6 +321,7 @@ impl Network {
                 .values_mut()
                 .find(|s| s.state == State::Dns(lookup.id));
             if let Some(socket) = waiting {
+                socket.resolved.clone_from(&lookup.addresses);
                 socket.addresses = lookup.addresses;
                 socket.state = State::Choose;
             }
@@ -227,15 +356,15 @@ impl Network {
         if socket.state == State::Choose {
             socket.dial(&mut *self.stack, &mut self.events);
         }
-        let tls = if socket.wants_tls() {
-            Some(self.tls.get_or_insert_with(tls::client))
-        } else {
-            None
+        let tls = match socket.wants_tls() {
+            None => None,
+            Some(Security::Checked(certificates)) => Some(tls::checked(certificates, self.clock)),
+            Some(_) => Some(Ok(Arc::clone(self.tls.get_or_insert_with(tls::client)))),
         };
         socket.work(
             now,
             &mut *self.stack,
-            tls.map(|tls| &*tls),
+            tls,
             self.tls_compute,
             &mut self.events,
         );
@@ -265,6 +394,7 @@ fn endpoint(address: Ipv4Addr, port: u16) -> SocketAddrV4 {
 impl Runtime {
     /// Lets the network work until `now` and tells its users.
     pub(crate) fn drive_network(&mut self, now: Instant) {
+        self.network.clock = self.rtc.utc(now);
         self.network.drive(now);
         for line in self.network.resolver.take_lines() {
             self.line(line);
@@ -273,6 +403,10 @@ impl Runtime {
             match owner {
                 Owner::WebSocket(id) => self.websocket_socket_event(id, event),
                 Owner::ErrDump => self.errdump_socket_event(event),
+                Owner::Ctrl(id) => self.ctrl_socket_event(id, event),
+                Owner::Mqtt(id) => self.mqtt_socket_event(id, event),
+                Owner::Http(id) => self.http_socket_event(id, event),
+                Owner::Sntp => self.sntp_socket_event(event),
             }
         }
         self.touch_outside();

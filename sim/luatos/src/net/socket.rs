@@ -1,7 +1,7 @@
 //! One control block: from name to bytes.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use airbench_clock::Instant;
 use airbench_net::{IpStack, TcpId, TcpState, UdpId};
 use rustls::ClientConfig;
 
-use super::tls::Tls;
-use super::{Owner, Target, endpoint};
+use super::tls::{self, Tls};
+use super::{Owner, Security, Target, endpoint};
 
 /// What a control block tells its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,11 @@ pub(super) struct Socket {
     backlog: VecDeque<u8>,
     /// Something was sent whose acknowledgement is awaited.
     awaiting: bool,
-    datagram: Option<Vec<u8>>,
+    datagrams: VecDeque<(SocketAddrV4, Vec<u8>)>,
+    /// Readable bytes the owner has been told of.
+    announced: usize,
+    /// All that DNS said for the current target.
+    pub(super) resolved: Vec<Ipv4Addr>,
     /// The device computes until then; TLS stands still.
     computing: Option<Instant>,
 }
@@ -78,7 +82,9 @@ impl Socket {
             tls: None,
             backlog: VecDeque::new(),
             awaiting: false,
-            datagram: None,
+            datagrams: VecDeque::new(),
+            announced: 0,
+            resolved: Vec::new(),
             computing: None,
         }
     }
@@ -94,8 +100,11 @@ impl Socket {
         *self = Self::new(self.owner);
     }
 
-    pub(super) fn wants_tls(&self) -> bool {
-        self.state == State::Connecting && self.target.as_ref().is_some_and(|target| target.tls)
+    /// How the connection being made is to be secured, if at all.
+    pub(super) fn wants_tls(&self) -> Option<&Security> {
+        let security = &self.target.as_ref()?.security;
+        let wanted = self.state == State::Connecting && *security != Security::Plain;
+        wanted.then_some(security)
     }
 
     /// Reports the end; the owner is expected to close.
@@ -114,9 +123,16 @@ impl Socket {
             self.fail(events);
             return;
         };
+        if target.port == 0 && !target.udp {
+            // Only the name was wanted.
+            self.addresses.clear();
+            self.state = State::Idle;
+            events.push_back((self.owner, SocketEvent::Online));
+            return;
+        }
         let address = self.addresses.remove(0);
         if target.udp {
-            self.udp = Some((stack.udp_open(0), address));
+            self.udp = Some((stack.udp_open(target.local_port), address));
             self.state = State::Online;
             events.push_back((self.owner, SocketEvent::Online));
             return;
@@ -136,6 +152,7 @@ impl Socket {
         }
         if let Some((udp, address)) = self.udp {
             let port = self.target.as_ref().map_or(0, |target| target.port);
+            self.awaiting = true;
             return stack.udp_send(udp, endpoint(address, port), bytes);
         }
         match &mut self.tls {
@@ -161,14 +178,60 @@ impl Socket {
 
     /// Takes received bytes.
     pub(super) fn read(&mut self, max: usize, stack: &mut dyn IpStack) -> Vec<u8> {
-        if let Some(datagram) = self.datagram.take() {
+        if let Some((_, datagram)) = self.read_datagram(max) {
             return datagram;
         }
-        match (&mut self.tls, self.tcp) {
+        let bytes = match (&mut self.tls, self.tcp) {
             (Some(tls), _) => tls.read(max),
             (None, Some(tcp)) => stack.tcp_read(tcp, max),
             (None, None) => Vec::new(),
+        };
+        self.announced = self.announced.saturating_sub(bytes.len());
+        bytes
+    }
+
+    /// Takes up to `max` bytes of the oldest datagram; the rest stays.
+    pub(super) fn read_datagram(&mut self, max: usize) -> Option<(SocketAddrV4, Vec<u8>)> {
+        let (from, datagram) = self.datagrams.front_mut()?;
+        let from = *from;
+        if datagram.len() > max {
+            return Some((from, datagram.drain(..max).collect()));
         }
+        self.datagrams.pop_front()
+    }
+
+    /// Bytes that can be read.
+    pub(super) fn pending(&self, stack: &dyn IpStack) -> usize {
+        if self.udp.is_some() {
+            return self.datagrams.iter().map(|(_, bytes)| bytes.len()).sum();
+        }
+        match (&self.tls, self.tcp) {
+            (Some(tls), _) => tls.pending(),
+            (None, Some(tcp)) => stack.tcp_status(tcp).readable,
+            (None, None) => 0,
+        }
+    }
+
+    /// Sends a datagram to anybody.
+    pub(super) fn send_to(
+        &mut self,
+        to: SocketAddrV4,
+        bytes: &[u8],
+        stack: &mut dyn IpStack,
+    ) -> bool {
+        self.udp
+            .is_some_and(|(udp, _)| stack.udp_send(udp, to, bytes))
+    }
+
+    /// Sends FIN behind what was written and lets the connection go.
+    pub(super) fn finish(&mut self, stack: &mut dyn IpStack) {
+        self.push_backlog(stack);
+        if let Some(tcp) = self.tcp.take() {
+            stack.tcp_close(tcp);
+        }
+        let resolved = std::mem::take(&mut self.resolved);
+        self.reset(stack);
+        self.resolved = resolved;
     }
 
     /// Looks at the connection and reports what changed.
@@ -176,16 +239,11 @@ impl Socket {
         &mut self,
         now: Instant,
         stack: &mut dyn IpStack,
-        tls: Option<&Arc<ClientConfig>>,
+        tls: Option<Result<Arc<ClientConfig>, tls::CertificateError>>,
         compute: Duration,
         events: &mut VecDeque<(Owner, SocketEvent)>,
     ) {
-        if let (Some((udp, _)), None) = (self.udp, &self.datagram)
-            && let Some((_, bytes)) = stack.udp_receive(udp)
-        {
-            self.datagram = Some(bytes);
-            events.push_back((self.owner, SocketEvent::Readable));
-        }
+        self.work_udp(stack, events);
         let Some(tcp) = self.tcp.filter(|_| self.state != State::Failed) else {
             return;
         };
@@ -211,11 +269,13 @@ impl Socket {
             self.awaiting = false;
             events.push_back((self.owner, SocketEvent::Acknowledged));
         }
-        let readable = match self.tls {
+        match self.tls {
             Some(_) => self.work_tls(now, stack, tcp, compute, events),
-            None => status.readable > 0,
-        };
-        if readable && self.state == State::Online {
+            None => {}
+        }
+        let readable = self.pending(stack);
+        if readable > self.announced && self.state == State::Online {
+            self.announced = readable;
             events.push_back((self.owner, SocketEvent::Readable));
         }
         if matches!(status.state, TcpState::Closed | TcpState::HalfClosed)
@@ -225,10 +285,31 @@ impl Socket {
         }
     }
 
+    /// Takes in datagrams; a connected socket hears its peer only.
+    fn work_udp(
+        &mut self,
+        stack: &mut dyn IpStack,
+        events: &mut VecDeque<(Owner, SocketEvent)>,
+    ) {
+        let Some((udp, peer)) = self.udp else { return };
+        let port = self.target.as_ref().map_or(0, |target| target.port);
+        while let Some((from, bytes)) = stack.udp_receive(udp) {
+            if port != 0 && from != endpoint(peer, port) {
+                continue;
+            }
+            self.datagrams.push_back((from, bytes));
+            events.push_back((self.owner, SocketEvent::Readable));
+        }
+        if self.awaiting {
+            self.awaiting = false;
+            events.push_back((self.owner, SocketEvent::Acknowledged));
+        }
+    }
+
     /// TCP is there: on-line, or on to TLS.
     fn connected(
         &mut self,
-        tls: Option<&Arc<ClientConfig>>,
+        tls: Option<Result<Arc<ClientConfig>, tls::CertificateError>>,
         events: &mut VecDeque<(Owner, SocketEvent)>,
     ) {
         let host = self
@@ -240,7 +321,8 @@ impl Socket {
                 self.state = State::Online;
                 events.push_back((self.owner, SocketEvent::Online));
             }
-            Some(config) => match Tls::new(config, host) {
+            Some(Err(_)) => self.fail(events),
+            Some(Ok(config)) => match Tls::new(&config, host) {
                 Some(mut tls) => {
                     tls.flush(&mut self.backlog);
                     self.tls = Some(tls);
@@ -251,7 +333,7 @@ impl Socket {
         }
     }
 
-    /// Feeds TLS what arrived; true if plaintext can be read.
+    /// Feeds TLS what arrived.
     fn work_tls(
         &mut self,
         now: Instant,
@@ -259,24 +341,22 @@ impl Socket {
         tcp: TcpId,
         compute: Duration,
         events: &mut VecDeque<(Owner, SocketEvent)>,
-    ) -> bool {
-        let Some(tls) = &mut self.tls else {
-            return false;
-        };
+    ) {
+        let Some(tls) = &mut self.tls else { return };
         // The answer of the server is what the chip has to chew on.
         if self.state == State::Tls && !tls.computed && stack.tcp_status(tcp).readable > 0 {
             tls.computed = true;
             self.computing = Some(now + compute);
         }
         if self.computing.is_some_and(|until| now < until) {
-            return false;
+            return;
         }
         self.computing = None;
         let bytes = stack.tcp_read(tcp, READ);
-        let Ok(readable) = tls.receive(&bytes) else {
+        if tls.receive(&bytes).is_err() {
             self.fail(events);
-            return false;
-        };
+            return;
+        }
         tls.flush(&mut self.backlog);
         if self.state == State::Tls && !tls.is_handshaking() {
             self.state = State::Online;
@@ -285,7 +365,6 @@ impl Socket {
             events.push_back((self.owner, SocketEvent::Online));
         }
         self.push_backlog(stack);
-        readable
     }
 
     /// When it has something to do by itself.

@@ -3,12 +3,17 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore, DigitallySignedStruct, Error, SignatureScheme};
+
+use super::Certificates;
 
 /// Accepts every certificate: the firmware's websocket verifies none.
 #[derive(Debug)]
@@ -65,9 +70,63 @@ pub fn client() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// A clock that stands at one moment.
+#[derive(Debug)]
+struct Fixed(i64);
+
+impl TimeProvider for Fixed {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// Certificates that TLS cannot use; the handshake fails.
+#[derive(Debug)]
+pub(super) struct CertificateError;
+
+impl<E: std::error::Error> From<E> for CertificateError {
+    fn from(_: E) -> Self {
+        Self
+    }
+}
+
+/// TLS with certificates of the script's own, judged at `utc` seconds.
+pub(super) fn checked(
+    certificates: &Certificates,
+    utc: i64,
+) -> Result<Arc<ClientConfig>, CertificateError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Fixed(utc)))
+        .with_protocol_versions(&[&rustls::version::TLS12])?;
+    let builder = if certificates.verify {
+        let mut roots = RootCertStore::empty();
+        let pem = certificates.authority.as_deref().unwrap_or_default();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate?)?;
+        }
+        builder.with_root_certificates(roots)
+    } else {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+    };
+    let mut config = match (&certificates.certificate, &certificates.key) {
+        (Some(certificate), Some(key)) => {
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+            builder.with_client_auth_cert(chain?, PrivateKeyDer::from_pem_slice(key)?)?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
 /// One connection's TLS.
 pub(super) struct Tls {
     connection: ClientConnection,
+    /// Decrypted and not read yet.
+    plaintext: usize,
     /// The handshake's computing time has been charged.
     pub(super) computed: bool,
 }
@@ -79,6 +138,7 @@ impl Tls {
         let connection = ClientConnection::new(Arc::clone(config), name).ok()?;
         Some(Self {
             connection,
+            plaintext: 0,
             computed: false,
         })
     }
@@ -105,10 +165,13 @@ impl Tls {
         }
     }
 
-    /// Takes ciphertext in; true if plaintext waits, an error if the peer's
-    /// bytes are no TLS.
-    pub(super) fn receive(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
-        let mut readable = false;
+    /// Plaintext bytes that can be read.
+    pub(super) fn pending(&self) -> usize {
+        self.plaintext
+    }
+
+    /// Takes ciphertext in; an error if the peer's bytes are no TLS.
+    pub(super) fn receive(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         loop {
             while !bytes.is_empty() {
                 let taken = self.connection.read_tls(&mut bytes);
@@ -116,23 +179,23 @@ impl Tls {
                     break;
                 }
             }
-            readable |= self
+            self.plaintext = self
                 .connection
                 .process_new_packets()?
-                .plaintext_bytes_to_read()
-                > 0;
+                .plaintext_bytes_to_read();
             if bytes.is_empty() {
-                return Ok(readable);
+                return Ok(());
             }
         }
     }
 
     /// Takes plaintext out.
     pub(super) fn read(&mut self, max: usize) -> Vec<u8> {
-        let mut bytes = vec![0; max];
+        let mut bytes = vec![0; max.min(self.plaintext)];
         // "Would block" means nothing to read, and so does a clean end.
         let len = self.connection.reader().read(&mut bytes).unwrap_or(0);
         bytes.truncate(len);
+        self.plaintext = self.plaintext.saturating_sub(len);
         bytes
     }
 }

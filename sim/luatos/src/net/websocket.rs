@@ -6,7 +6,7 @@ use airbench_clock::Instant;
 use airbench_lua32::Ref;
 
 use super::frames::{self, Frame, Opcode};
-use super::{Owner, SocketEvent, SocketId, Target};
+use super::{Owner, Security, SocketEvent, SocketId, Target};
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -76,8 +76,13 @@ pub(crate) fn split_url(url: &str) -> (Target, String) {
         Target {
             host: host.to_owned(),
             port,
-            tls,
+            security: if tls {
+                Security::Any
+            } else {
+                Security::Plain
+            },
             udp: false,
+            local_port: 0,
         },
         path.to_owned(),
     )
@@ -390,7 +395,12 @@ mod tests {
 
     fn split(url: &str) -> (String, u16, bool, String) {
         let (target, path) = split_url(url);
-        (target.host, target.port, target.tls, path)
+        (
+            target.host,
+            target.port,
+            target.security == Security::Any,
+            path,
+        )
     }
 
     #[test]

@@ -1,0 +1,433 @@
+//! The MQTT client's state machine (docs/firmware-facts.md, "mqtt").
+
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use airbench_lua32::Ref;
+
+use super::mqtt_packet::{self as packet, Identity};
+use super::{Owner, SocketEvent, SocketId, Target};
+use crate::message::Message;
+use crate::runtime::{Level, Runtime};
+
+/// States as `c:state()` numbers them.
+pub(crate) const DISCONNECTED: i32 = 0;
+const CONNECTING: i32 = 1;
+const WAITING: i32 = 2;
+const READY: i32 = 3;
+
+/// Most bytes taken from the network at a time.
+const SLICE: usize = 1024;
+/// Receive buffer unless the script asks for another.
+pub(crate) const BUFFER: usize = 32 * 1024 + 4;
+
+/// What a client tells Lua.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    ConnAck,
+    /// Topic, payload, and what the new core keeps of the flags.
+    Received(Vec<u8>, Vec<u8>, u8, u16),
+    Sent(u16),
+    SubAck(u8),
+    UnsubAck,
+    Pong,
+    /// What failed, and a number.
+    Error(&'static str, i32),
+    Disconnect,
+    Close,
+    /// A keep-alive is due.
+    Ping,
+    /// The time to reconnect has come.
+    Reconnect,
+}
+
+/// An MQTT client object.
+#[derive(Debug)]
+pub(crate) struct Mqtt {
+    socket: Option<SocketId>,
+    target: Target,
+    pub(crate) identity: Identity,
+    pub(crate) keepalive: u16,
+    state: i32,
+    buffer: Vec<u8>,
+    capacity: usize,
+    /// First byte of the latest packet: V1112 reads the flags of a message
+    /// there when the callback runs.
+    latest: u8,
+    next_id: u16,
+    /// Why the latest connection ended, see the note on `disconnect` codes.
+    error: i32,
+    ping: Option<(Instant, Duration)>,
+    reconnect_at: Option<Instant>,
+    /// A send of Lua's waits for its acknowledgement.
+    sending: bool,
+    pub(crate) reconnect: Option<Duration>,
+    pub(crate) callback: Option<Ref>,
+    pub(crate) pin: Option<Ref>,
+}
+
+impl Mqtt {
+    fn next_wake(&self) -> Option<Instant> {
+        let ping = self.ping.map(|(at, _)| at);
+        [ping, self.reconnect_at].into_iter().flatten().min()
+    }
+
+    /// The code of a `disconnect` event.
+    pub(crate) fn error(&self) -> i32 {
+        self.error
+    }
+
+    pub(crate) fn state(&self) -> i32 {
+        self.state
+    }
+
+    /// Flags of a received message as V1112 sees them.
+    pub(crate) fn latest(&self) -> u8 {
+        self.latest
+    }
+
+    /// `c:auth()` starts the ids anew.
+    pub(crate) fn authenticate(&mut self, identity: Identity) {
+        let will = self.identity.will.take();
+        self.identity = Identity { will, ..identity };
+        self.next_id = 1;
+    }
+}
+
+impl Runtime {
+    /// A new client; `None` if no control block is free.
+    pub(crate) fn mqtt_create(&mut self, target: Target, capacity: usize) -> Option<u32> {
+        let socket = self.network.open(Owner::Mqtt(0))?;
+        let id = self.mqtts.add(Mqtt {
+            socket: Some(socket),
+            target,
+            identity: Identity::default(),
+            keepalive: 240,
+            state: DISCONNECTED,
+            buffer: Vec::new(),
+            capacity,
+            latest: 0,
+            next_id: 0,
+            error: 0,
+            ping: None,
+            reconnect_at: None,
+            sending: false,
+            reconnect: None,
+            callback: None,
+            pin: None,
+        });
+        self.network.set_owner(socket, Owner::Mqtt(id));
+        Some(id)
+    }
+
+    fn mqtt_tell(&mut self, id: u32, notice: Notice) {
+        self.bus.push_back(Message::Mqtt(id, notice));
+    }
+
+    /// `c:connect()`.
+    pub(crate) fn mqtt_connect(&mut self, id: u32) {
+        let now = self.now();
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return;
+        };
+        client.error = 0;
+        client.latest = 0;
+        let busy = matches!(client.state, WAITING | READY);
+        client.state = CONNECTING;
+        let (Some(socket), target) = (client.socket, client.target.clone()) else {
+            return;
+        };
+        // The adapter refuses while there is a connection; the state is wrong
+        // from then on, as on the board.
+        if !busy {
+            self.network.connect(now, socket, target);
+            self.drive_network(now);
+        }
+    }
+
+    /// Sends a packet of Lua's; false if it could not, which ends the
+    /// connection.
+    pub(crate) fn mqtt_transmit(&mut self, id: u32, bytes: &[u8]) -> bool {
+        let now = self.now();
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return false;
+        };
+        client.sending = true;
+        let sent = match client.socket {
+            Some(socket) => self.network.send(now, socket, bytes),
+            None => false,
+        };
+        self.touch_outside();
+        if !sent {
+            self.lib_line(Level::Warn, "mqtt network_tx ret -1, closing socket");
+            self.mqtt_close_socket(id);
+        }
+        self.drive_network(now);
+        sent
+    }
+
+    /// The next message id; 0 is skipped by the new core only.
+    pub(crate) fn mqtt_next_id(&mut self, id: u32) -> u16 {
+        let new = self.config.core.is_new();
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return 0;
+        };
+        let next = client.next_id;
+        client.next_id = next.wrapping_add(1);
+        if new && client.next_id == 0 {
+            client.next_id = 1;
+        }
+        next
+    }
+
+    /// `c:publish()` of qos 0 was handed to the network.
+    pub(crate) fn mqtt_sent(&mut self, id: u32, message: u16) {
+        self.mqtt_tell(id, Notice::Sent(message));
+    }
+
+    /// The way every connection ends.
+    pub(crate) fn mqtt_close_socket(&mut self, id: u32) {
+        let now = self.now();
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return;
+        };
+        let handle = client.socket.map_or(0, |_| HANDLE + id);
+        let state = client.state;
+        client.buffer.clear();
+        client.sending = false;
+        let socket = client.socket;
+        let again = client.reconnect;
+        if state != DISCONNECTED {
+            client.state = DISCONNECTED;
+            client.ping = None;
+            client.reconnect_at = again.map(|span| now + span);
+        }
+        self.lib_line(
+            Level::Info,
+            &format!("mqtt mqtt closing socket netc:{handle:08X} mqtt_state:{state}"),
+        );
+        if state == DISCONNECTED {
+            return;
+        }
+        if let Some(socket) = socket {
+            self.network.finish(now, socket);
+        }
+        self.touch_outside();
+        self.mqtt_tell(id, Notice::Disconnect);
+        if again.is_none() {
+            self.mqtt_tell(id, Notice::Close);
+        }
+    }
+
+    /// `c:disconnect()`.
+    pub(crate) fn mqtt_disconnect(&mut self, id: u32) {
+        self.mqtt_transmit(id, &packet::DISCONNECT);
+        self.mqtt_close_socket(id);
+    }
+
+    /// `c:close()`: everything goes, and nothing is reported; gives back what
+    /// Lua holds.
+    pub(crate) fn mqtt_close(&mut self, id: u32) -> [Option<Ref>; 2] {
+        self.mqtt_disconnect(id);
+        let now = self.now();
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return [None, None];
+        };
+        client.reconnect_at = None;
+        client.reconnect = None;
+        client.ping = None;
+        let held = [client.callback.take(), client.pin.take()];
+        if let Some(socket) = client.socket.take() {
+            self.network.release(now, socket);
+        }
+        held
+    }
+
+    /// When a ping or a reconnect is due.
+    pub(crate) fn mqtt_wake(&self) -> Option<Instant> {
+        self.mqtts
+            .iter()
+            .filter_map(|(_, client)| client.next_wake())
+            .min()
+    }
+
+    /// Pings and reconnects that are due by `now`.
+    pub(crate) fn drive_mqtts(&mut self, now: Instant) {
+        let due: Vec<u32> = self
+            .mqtts
+            .iter()
+            .filter(|(_, client)| client.next_wake().is_some_and(|at| at <= now))
+            .map(|(id, _)| id)
+            .collect();
+        for id in due {
+            let Some(client) = self.mqtts.get_mut(id) else {
+                continue;
+            };
+            if let Some((at, period)) = client.ping.filter(|(at, _)| *at <= now) {
+                client.ping = Some((at + period, period));
+                self.mqtt_tell(id, Notice::Ping);
+            } else {
+                client.reconnect_at = None;
+                self.mqtt_tell(id, Notice::Reconnect);
+            }
+        }
+    }
+
+    /// Something happened on a client's socket.
+    pub(crate) fn mqtt_socket_event(&mut self, id: u32, event: SocketEvent) {
+        let now = self.now();
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return;
+        };
+        match event {
+            SocketEvent::Online => {
+                client.state = WAITING;
+                let hello = packet::connect(&client.identity, client.keepalive);
+                let period = Duration::from_millis(u64::from(client.keepalive) * 750);
+                let Some(socket) = client.socket else { return };
+                if self.network.send(now, socket, &hello) {
+                    if let Some(client) = self.mqtts.get_mut(id) {
+                        client.ping = Some((now + period, period));
+                    }
+                } else {
+                    self.lib_line(Level::Warn, "mqtt network_tx ret -1, closing socket");
+                    self.mqtt_close_socket(id);
+                }
+                self.touch_outside();
+            }
+            SocketEvent::Acknowledged => client.sending = false,
+            SocketEvent::Readable => self.mqtt_readable(id),
+            SocketEvent::Failed => {
+                let stage = match client.state {
+                    DISCONNECTED | CONNECTING => 2,
+                    _ if client.sending => 3,
+                    _ => 5,
+                };
+                if self.config.core.is_new() {
+                    let what = ["connect", "tx", "other"][match stage {
+                        2 => 0,
+                        3 => 1,
+                        _ => 2,
+                    }];
+                    self.mqtt_tell(id, Notice::Error(what, 0));
+                }
+                let line = format!("mqtt mqtt_callback param1 -1, event {stage} closing socket");
+                self.lib_line(Level::Error, &line);
+                self.mqtt_close_socket(id);
+            }
+        }
+    }
+
+    /// Takes everything that arrived, slice by slice.
+    fn mqtt_readable(&mut self, id: u32) {
+        let Some(client) = self.mqtts.get_mut(id) else {
+            return;
+        };
+        client.sending = false;
+        let Some(socket) = client.socket else { return };
+        let pending = self.network.pending(socket);
+        if pending > client.capacity - client.buffer.len() {
+            let line = format!("mqtt too many data wait for recv {pending}");
+            self.lib_line(Level::Error, &line);
+            self.mqtt_close_socket(id);
+            return;
+        }
+        loop {
+            let bytes = self.network.read(socket, SLICE);
+            if bytes.is_empty() {
+                return;
+            }
+            let Some(client) = self.mqtts.get_mut(id) else {
+                return;
+            };
+            client.buffer.extend_from_slice(&bytes);
+            while let Some(client) = self.mqtts.get_mut(id) {
+                let Some(&first) = client.buffer.first() else {
+                    break;
+                };
+                client.latest = first;
+                let Some(head) = packet::head(&client.buffer) else {
+                    break;
+                };
+                let whole: Vec<u8> = client.buffer.drain(..head.len).collect();
+                if !self.mqtt_packet(id, &whole, head.body) {
+                    self.lib_line(Level::Warn, "mqtt bad mqtt packet!! ret -1");
+                    let line = "mqtt mqtt_parse ret -1, closing socket";
+                    self.lib_line(Level::Warn, line);
+                    self.mqtt_close_socket(id);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends an answer from within the parser.
+    fn mqtt_reply(&mut self, id: u32, bytes: &[u8]) {
+        let now = self.now();
+        if let Some(socket) = self.mqtts.get(id).and_then(|client| client.socket) {
+            self.network.send(now, socket, bytes);
+            self.touch_outside();
+        }
+    }
+
+    /// Acts on a packet; false if the connection cannot go on.
+    fn mqtt_packet(&mut self, id: u32, bytes: &[u8], body: usize) -> bool {
+        let new = self.config.core.is_new();
+        let message = packet::read_id(bytes, body);
+        match bytes[0] & 0xF0 {
+            packet::CONNACK => {
+                let code = bytes.get(body + 1).copied().unwrap_or(0);
+                if code != 0 {
+                    self.lib_line(Level::Warn, &format!("mqtt CONACK 0x{code:02x}"));
+                    if let Some(client) = self.mqtts.get_mut(id) {
+                        client.error = code.into();
+                    }
+                    self.mqtt_close_socket(id);
+                    if new {
+                        self.mqtt_tell(id, Notice::Error("conack", code.into()));
+                    }
+                    return false;
+                }
+                if let Some(client) = self.mqtts.get_mut(id) {
+                    client.state = READY;
+                }
+                self.mqtt_tell(id, Notice::ConnAck);
+            }
+            packet::PUBLISH => {
+                let qos = bytes[0] >> 1 & 3;
+                let Some((topic, payload, message)) = packet::read_publish(bytes, body, new) else {
+                    return true;
+                };
+                self.mqtt_tell(id, Notice::Received(topic, payload, bytes[0], message));
+                match qos {
+                    1 => self.mqtt_reply(id, &packet::acknowledgement(packet::PUBACK, message)),
+                    2 => self.mqtt_reply(id, &packet::acknowledgement(packet::PUBREC, message)),
+                    _ => {}
+                }
+            }
+            packet::PUBACK | packet::PUBCOMP => self.mqtt_tell(id, Notice::Sent(message)),
+            packet::PUBREC => {
+                self.mqtt_reply(id, &packet::acknowledgement(packet::PUBREL, message));
+            }
+            packet::PUBREL => {
+                self.mqtt_reply(id, &packet::acknowledgement(packet::PUBCOMP, message));
+            }
+            packet::SUBACK if new => {
+                let code = bytes.get(body + 2).copied().unwrap_or(0x80);
+                self.mqtt_tell(id, Notice::SubAck(code));
+            }
+            packet::UNSUBACK if new => self.mqtt_tell(id, Notice::UnsubAck),
+            packet::PINGRESP if new => self.mqtt_tell(id, Notice::Pong),
+            packet::SERVER_DISCONNECT => {
+                if let Some(client) = self.mqtts.get_mut(id) {
+                    client.error = -2;
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+/// What `netc:` shows of a control block: an address in the system heap.
+const HANDLE: u32 = 0x0C16_B800;
