@@ -94,7 +94,9 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
         say(&format!("not modelled {name} ({count} calls)"));
     }
     for host in &tally.unknown_hosts {
-        say(&format!("unknown host {host}: lead it to the local server with --host {host}=airtun"));
+        say(&format!(
+            "unknown host {host}: lead it to the local server with --host {host}=airtun"
+        ));
     }
     for error in &tally.errors {
         say(&format!("script error {error}"));

@@ -58,15 +58,10 @@ pub struct Board {
 }
 
 impl Board {
-    /// A board without power.
-    pub fn new(config: Config, modem: ModemConfig) -> Self {
+    /// A board without power, with this in its flash.
+    pub fn new(config: Config, modem: ModemConfig, flash: Flash) -> Self {
         let modem = Modem::new(modem, config.seed);
-        let runtime = Runtime::new(
-            config.clone(),
-            Flash::default(),
-            Instant::ZERO,
-            PowerOnReason::Power,
-        );
+        let runtime = Runtime::new(config.clone(), flash, Instant::ZERO, PowerOnReason::Power);
         Self {
             config,
             modem,
@@ -283,6 +278,11 @@ impl Board {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// What would survive a reset.
+    pub fn flash(&self) -> &Flash {
+        &self.runtime.flash
     }
 
     /// Resets since the board was made.

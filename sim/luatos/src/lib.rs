@@ -34,9 +34,9 @@ mod timers;
 
 pub use boot::{ScriptError, check, vm};
 pub use config::{Config, Core, Identity, PowerOnReason, Scripts, Tunables};
-pub use fs::Volume;
 pub use flash::Flash;
+pub use fs::Volume;
 pub use libs::modelled;
 pub use net::tls_client;
-pub use rtc::{format_date_ms, to_unix as unix_time};
+pub use rtc::{format_date_ms, http_date, to_unix as unix_time};
 pub use runtime::{Exit, Runtime, Wait};

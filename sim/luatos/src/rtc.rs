@@ -120,6 +120,25 @@ pub fn format_date_ms(ms: i64) -> String {
     )
 }
 
+/// `Tue, 03 Sep 2024 12:12:00 GMT`, as HTTP writes dates.
+pub fn http_date(seconds: i64) -> String {
+    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let d = from_unix(seconds);
+    format!(
+        "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+        DAYS[d.weekday.rem_euclid(7) as usize],
+        d.day,
+        MONTHS[(d.month - 1).rem_euclid(12) as usize],
+        d.year,
+        d.hour,
+        d.minute,
+        d.second
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

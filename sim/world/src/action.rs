@@ -36,6 +36,8 @@ pub enum Action {
         /// The peer's baud rate, if it differs.
         baud: Option<u32>,
     },
+    /// The MQTT broker publishes a message: topic, payload, qos, retain.
+    Publish(String, Vec<u8>, u8, bool),
     /// Drives a pin to a level.
     Pin(u8, u8),
 }

@@ -1,5 +1,5 @@
-//! The airtun server as a guest: the real program on a tokio runtime without
-//! timers and sockets, run until it would park.
+//! Server programs as guests: on a tokio runtime without timers and sockets,
+//! run until it would park.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -7,20 +7,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use airbench_airtun::{Event, Observer, Opcode, Server, tls};
+use airbench_airtun::{Clock, Event, Observer, Opcode, Server, tls};
 use airbench_clock::Instant;
 use airbench_trace::Kind;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
 
+use crate::cloud::Notes;
+use crate::cloud::broker::Broker;
+use crate::cloud::origin::{Origin, Route};
 use crate::pipe::Pipe;
 use crate::virtual_clock::VirtualClock;
 
-/// What the server observed, ready for the log.
-type Observed = Arc<Mutex<Vec<(Kind, Vec<u8>)>>>;
+/// First byte of a TLS handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Collects the server's events.
-struct Collector(Observed);
+/// The programs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// The airtun WebSocket server.
+    Airtun,
+    /// The MQTT broker.
+    Broker,
+    /// The HTTP origin.
+    Origin,
+}
+
+/// Collects airtun's events.
+struct Collector(Notes);
 
 impl Observer for Collector {
     fn observe(&self, _: u64, event: Event<'_>) {
@@ -31,16 +46,14 @@ impl Observer for Collector {
             bytes.extend_from_slice(payload);
             bytes
         };
-        let entry = match event {
-            Event::Handshake(head) => (Kind::Handshake, head.as_bytes().to_vec()),
-            Event::Received(opcode, payload) => (Kind::MessageIn, message(opcode, payload)),
-            Event::Sent(opcode, payload) => (Kind::MessageOut, message(opcode, payload)),
-            Event::Closed(how) => (Kind::Closed, how.as_bytes().to_vec()),
-        };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(entry);
+        match event {
+            Event::Handshake(head) => self.0.add(Kind::Handshake, head),
+            Event::Received(opcode, payload) => {
+                self.0.add(Kind::MessageIn, message(opcode, payload));
+            }
+            Event::Sent(opcode, payload) => self.0.add(Kind::MessageOut, message(opcode, payload)),
+            Event::Closed(how) => self.0.add(Kind::Closed, how),
+        }
     }
 }
 
@@ -65,20 +78,42 @@ impl ParkSignal {
     }
 }
 
-/// The server and its connections.
+/// A program, ready to serve one connection.
+enum Serve {
+    Airtun(Server),
+    Broker(Broker),
+    Origin(Origin),
+}
+
+impl Serve {
+    async fn on<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match self {
+            Self::Airtun(server) => server.serve(stream).await,
+            Self::Broker(broker) => broker.serve(stream).await,
+            Self::Origin(origin) => origin.serve(stream).await,
+        }
+    }
+}
+
+/// The programs and their connections.
 pub(crate) struct Guest {
     runtime: Runtime,
     signal: ParkSignal,
-    server: Server,
+    airtun: Server,
+    broker: Broker,
+    origin: Origin,
     acceptor: Option<TlsAcceptor>,
     clock: VirtualClock,
-    observed: Observed,
+    notes: Notes,
     pipes: BTreeMap<u64, Pipe>,
     last: u64,
 }
 
 impl Guest {
-    pub(crate) fn new(epoch: i64) -> Self {
+    pub(crate) fn new(epoch: i64, routes: Vec<Route>) -> Self {
         let signal = ParkSignal::default();
         let parking = signal.clone();
         let runtime = Builder::new_current_thread()
@@ -86,18 +121,17 @@ impl Guest {
             .build()
             .expect("a runtime without drivers asks the system for nothing");
         let clock = VirtualClock::new(epoch);
-        let observed = Observed::default();
-        let server = Server::new(
-            Arc::new(clock.clone()),
-            Arc::new(Collector(Arc::clone(&observed))),
-        );
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let notes = Notes::default();
         Self {
             runtime,
             signal,
-            server,
+            airtun: Server::new(Arc::clone(&shared), Arc::new(Collector(notes.clone()))),
+            broker: Broker::new(Arc::clone(&shared), notes.clone()),
+            origin: Origin::new(routes, shared, notes.clone()),
             acceptor: None,
             clock,
-            observed,
+            notes,
             pipes: BTreeMap::new(),
             last: 0,
         }
@@ -116,26 +150,38 @@ impl Guest {
             .clone()
     }
 
-    /// A client has connected.
-    pub(crate) fn connect(&mut self, secure: bool) -> u64 {
+    /// A client speaks to a program; its first byte tells whether it wants TLS.
+    pub(crate) fn connect(&mut self, program: Program, first: u8) -> u64 {
         self.last += 1;
         let pipe = Pipe::default();
         let stream = pipe.guest();
-        let server = self.server.clone();
-        if secure {
+        if first == TLS_HANDSHAKE {
             let acceptor = self.acceptor();
+            let serve = self.server(program);
             self.runtime.spawn(async move {
                 // A client that breaks off its handshake is its own affair.
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    server.serve(stream).await;
+                    serve.on(stream).await;
                 }
             });
         } else {
-            self.runtime
-                .spawn(async move { server.serve(stream).await });
+            self.runtime.spawn(self.server(program).on(stream));
         }
         self.pipes.insert(self.last, pipe);
         self.last
+    }
+
+    fn server(&self, program: Program) -> Serve {
+        match program {
+            Program::Airtun => Serve::Airtun(self.airtun.clone()),
+            Program::Broker => Serve::Broker(self.broker.clone()),
+            Program::Origin => Serve::Origin(self.origin.clone()),
+        }
+    }
+
+    /// Publishes through the broker.
+    pub(crate) fn publish(&self, topic: &str, payload: &[u8], qos: u8, retain: bool) {
+        self.broker.publish(topic, payload, qos, retain);
     }
 
     /// The stream of a connection.
@@ -172,9 +218,9 @@ impl Guest {
         }));
     }
 
-    /// What the server observed since the last call.
-    pub(crate) fn take_observed(&self) -> Vec<(Kind, Vec<u8>)> {
-        std::mem::take(&mut *self.observed.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What the programs noted since the last call.
+    pub(crate) fn take_notes(&self) -> Vec<(Kind, Vec<u8>)> {
+        self.notes.take()
     }
 
     /// When a timer of the guest is due.

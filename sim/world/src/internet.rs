@@ -1,103 +1,157 @@
-//! The hosts behind the carrier.
+//! The hosts behind the carrier. A host comes into being with the first packet
+//! for it.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 
 use airbench_clock::{Instant, Rng};
-use airbench_net::{IpStack, Shape, SmolStack, TcpId, TcpState, UdpId, dns};
-use airbench_trace::{Event, Kind, Source};
+use airbench_net::{IpStack, Shape, SmolStack};
+use airbench_trace::{Event, Source};
 
-use crate::guest::Guest;
-use crate::setup::Setup;
+use crate::guest::{Guest, Program};
+use crate::relay::Relay;
+use crate::service::{Service, Surroundings};
+use crate::setup::{Destination, Setup};
 
 /// Documentation addresses (RFC 5737) of the services.
 const AIRTUN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const ERRDUMP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 20);
+const BROKER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 30);
+const ORIGIN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 40);
+const NTP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 50);
+const ECHO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 60);
+/// Real servers get the addresses from here on.
+const RELAYS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const ERRDUMP_PORT: u16 = 12_425;
-/// What the errDump server says when it has stored a record.
-const ERRDUMP_ACK: &[u8] = b"OK";
-/// Most bytes moved between TCP and a guest's stream at a time.
-const CHUNK: usize = 64 * 1024;
+const NTP_PORT: u16 = 123;
 
-/// One TCP connection of the server and its stream into the guest.
-struct Connection {
-    tcp: TcpId,
-    stream: u64,
-    /// Written by the guest, not yet taken by TCP.
-    backlog: Vec<u8>,
-    /// The peer's FIN has been passed on.
-    ended: bool,
-}
+/// IP protocol numbers.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// A host: an address with a stack.
 struct Host {
     address: Ipv4Addr,
     stack: SmolStack,
     service: Service,
+    /// Ports it listens on, those opened on demand included.
+    ports: BTreeSet<u16>,
     wake: Option<Instant>,
-}
-
-enum Service {
-    Dns(UdpId),
-    Airtun(Vec<Connection>),
-    ErrDump(UdpId),
 }
 
 /// All hosts.
 pub(crate) struct Internet {
+    seed: u64,
+    epoch: i64,
+    dns: Vec<Ipv4Addr>,
     hosts: Vec<Host>,
     guest: Guest,
     names: BTreeMap<String, Ipv4Addr>,
+    /// Real servers by address.
+    relays: BTreeMap<Ipv4Addr, std::net::SocketAddr>,
+    /// Ports beyond the usual ones, by address.
+    ports: BTreeMap<Ipv4Addr, BTreeSet<u16>>,
     serving: bool,
     packets: VecDeque<Vec<u8>>,
     events: Vec<Event>,
 }
 
+fn address_of(destination: &Destination) -> Option<Ipv4Addr> {
+    Some(match destination {
+        Destination::Airtun(_) => AIRTUN,
+        Destination::ErrDump => ERRDUMP,
+        Destination::Broker(_) => BROKER,
+        Destination::Origin(_) => ORIGIN,
+        Destination::Ntp => NTP,
+        Destination::Echo => ECHO,
+        Destination::Real(_) => return None,
+    })
+}
+
 impl Internet {
     pub(crate) fn new(setup: &Setup) -> Self {
-        let mut rng = Rng::new(setup.seed, "hosts");
-        let mut hosts = Vec::new();
-        let mut add = |address, service: fn(&mut SmolStack) -> Service| {
-            let mut stack = SmolStack::new(Shape::host(), rng.bits());
-            stack.set_address(Some(address));
-            let service = service(&mut stack);
-            hosts.push(Host {
-                address,
-                stack,
-                service,
-                wake: None,
+        let mut names = BTreeMap::new();
+        let mut relays = BTreeMap::new();
+        let mut ports: BTreeMap<Ipv4Addr, BTreeSet<u16>> = BTreeMap::new();
+        let mut next_relay = u32::from(RELAYS);
+        for (name, destination) in &setup.names {
+            let address = address_of(destination).unwrap_or_else(|| {
+                let address = Ipv4Addr::from(next_relay);
+                next_relay += 1;
+                address
             });
-        };
-        for server in &setup.profile.modem.dns {
-            add(*server, |stack| Service::Dns(stack.udp_open(53)));
-        }
-        add(AIRTUN, |stack| {
-            stack.listen(80);
-            stack.listen(443);
-            Service::Airtun(Vec::new())
-        });
-        add(ERRDUMP, |stack| {
-            Service::ErrDump(stack.udp_open(ERRDUMP_PORT))
-        });
-        let address = |service: &str| {
-            if service == "errdump" {
-                ERRDUMP
-            } else {
-                AIRTUN
+            match destination {
+                Destination::Real(server) => drop(relays.insert(address, *server)),
+                Destination::Airtun(Some(port))
+                | Destination::Broker(Some(port))
+                | Destination::Origin(Some(port)) => {
+                    ports.entry(address).or_default().insert(*port);
+                }
+                _ => {}
             }
-        };
-        let names = setup
-            .names
-            .iter()
-            .map(|(name, service)| (name.to_ascii_lowercase(), address(service)));
+            names.insert(name.to_ascii_lowercase(), address);
+        }
         Self {
-            hosts,
-            guest: Guest::new(setup.epoch),
-            names: names.collect(),
+            seed: setup.seed,
+            epoch: setup.epoch,
+            dns: setup.profile.modem.dns.clone(),
+            hosts: Vec::new(),
+            guest: Guest::new(setup.epoch, setup.routes.clone()),
+            names,
+            relays,
+            ports,
             serving: true,
             packets: VecDeque::new(),
             events: Vec::new(),
         }
+    }
+
+    /// The number of a host, made if it does not exist yet; none for an address
+    /// nobody has.
+    fn host(&mut self, address: Ipv4Addr) -> Option<usize> {
+        let known = self.hosts.iter().position(|host| host.address == address);
+        if known.is_some() {
+            return known;
+        }
+        let bits = Rng::new(self.seed, &format!("host {address}")).bits();
+        let mut stack = SmolStack::new(Shape::host(), bits);
+        stack.set_address(Some(address));
+        let mut ports = self.ports.get(&address).cloned().unwrap_or_default();
+        let service = match address {
+            AIRTUN => {
+                ports.extend([80, 443]);
+                Service::Guest(Program::Airtun, Vec::new())
+            }
+            BROKER => {
+                ports.extend([1883, 8883]);
+                Service::Guest(Program::Broker, Vec::new())
+            }
+            ORIGIN => {
+                ports.extend([80, 443]);
+                Service::Guest(Program::Origin, Vec::new())
+            }
+            ERRDUMP => Service::ErrDump(stack.udp_open(ERRDUMP_PORT)),
+            NTP => Service::Ntp(stack.udp_open(NTP_PORT)),
+            ECHO => Service::Echo {
+                udp: BTreeMap::new(),
+                tcp: Vec::new(),
+            },
+            _ if self.dns.contains(&address) => Service::Dns(stack.udp_open(53)),
+            _ => Service::Relay(Relay::new(*self.relays.get(&address)?)),
+        };
+        if self.serving || !matches!(service, Service::Guest(..)) {
+            for port in &ports {
+                stack.listen(*port);
+            }
+        }
+        self.hosts.push(Host {
+            address,
+            stack,
+            service,
+            ports,
+            wake: None,
+        });
+        Some(self.hosts.len() - 1)
     }
 
     /// A packet from the carrier arrives; nobody at its address means it is
@@ -105,10 +159,18 @@ impl Internet {
     pub(crate) fn receive(&mut self, now: Instant, packet: Vec<u8>) {
         let Some(to) = packet.get(16..20) else { return };
         let to = Ipv4Addr::new(to[0], to[1], to[2], to[3]);
-        if let Some(index) = self.hosts.iter().position(|host| host.address == to) {
-            self.hosts[index].stack.receive(packet);
-            self.work(now, index);
+        let Some(index) = self.host(to) else { return };
+        let host = &mut self.hosts[index];
+        if let Some((protocol, port)) = destination(&packet).filter(|_| host.service.any_port()) {
+            if protocol == TCP && host.ports.insert(port) {
+                host.stack.listen(port);
+            }
+            if protocol == UDP {
+                host.service.expect_datagram(&mut host.stack, port);
+            }
         }
+        host.stack.receive(packet);
+        self.work(now, index);
     }
 
     /// Lets everything that is due by `now` happen.
@@ -116,7 +178,7 @@ impl Internet {
         let timer = self.guest.advance(now);
         for index in 0..self.hosts.len() {
             let due = self.hosts[index].wake.is_some_and(|at| at <= now);
-            let guest = timer && matches!(self.hosts[index].service, Service::Airtun(_));
+            let guest = timer && matches!(self.hosts[index].service, Service::Guest(..));
             if due || guest {
                 self.work(now, index);
             }
@@ -127,40 +189,29 @@ impl Internet {
     fn work(&mut self, now: Instant, index: usize) {
         let host = &mut self.hosts[index];
         host.stack.poll(now);
-        match &mut host.service {
-            Service::Dns(socket) => {
-                for name in answer_names(&mut host.stack, *socket, &self.names) {
-                    let text = format!("unknown host {name}");
-                    self.events
-                        .push(Event::new(now, Source::Server, Kind::State, text));
-                }
-            }
-            Service::ErrDump(socket) => {
-                while let Some((from, bytes)) = host.stack.udp_receive(*socket) {
-                    self.events
-                        .push(Event::new(now, Source::Server, Kind::Datagram, bytes));
-                    host.stack.udp_send(*socket, from, ERRDUMP_ACK);
-                }
-            }
-            Service::Airtun(connections) => {
-                self.guest.advance(now);
-                serve(&mut host.stack, connections, &mut self.guest);
-                for (kind, bytes) in self.guest.take_observed() {
-                    self.events
-                        .push(Event::new(now, Source::Server, kind, bytes));
-                }
-            }
+        let mut notes = Vec::new();
+        let mut around = Surroundings {
+            now,
+            epoch: self.epoch,
+            names: &self.names,
+            guest: &mut self.guest,
+            notes: &mut notes,
+        };
+        host.service.work(&mut host.stack, &mut around);
+        for (kind, bytes) in notes {
+            self.events
+                .push(Event::new(now, Source::Server, kind, bytes));
         }
-        let host = &mut self.hosts[index];
         host.stack.poll(now);
         while let Some(packet) = host.stack.transmit() {
             self.packets.push_back(packet);
         }
-        host.wake = host.stack.next_wake(now);
+        let wakes = [host.stack.next_wake(now), host.service.next_wake()];
+        host.wake = wakes.into_iter().flatten().min();
     }
 
-    /// Stops or starts the airtun server. Stopping resets its connections, as
-    /// a killed process's kernel does.
+    /// Stops or starts the servers (airtun, broker, origin). Stopping resets
+    /// their connections, as a killed process's kernel does.
     pub(crate) fn set_serving(&mut self, now: Instant, serving: bool) {
         if self.serving == serving {
             return;
@@ -168,19 +219,33 @@ impl Internet {
         self.serving = serving;
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
-            let Service::Airtun(connections) = &mut host.service else {
+            if !matches!(host.service, Service::Guest(..)) {
                 continue;
-            };
+            }
             if serving {
-                host.stack.listen(80);
-                host.stack.listen(443);
+                for port in &host.ports {
+                    host.stack.listen(*port);
+                }
             } else {
                 host.stack.stop_listening();
-                for connection in connections.drain(..) {
-                    host.stack.tcp_abort(connection.tcp);
-                    self.guest.forget(connection.stream);
-                }
+                host.service.reset(&mut host.stack, &mut self.guest);
             }
+            self.work(now, index);
+        }
+    }
+
+    /// The broker publishes a message of its own.
+    pub(crate) fn publish(
+        &mut self,
+        now: Instant,
+        topic: &str,
+        payload: &[u8],
+        qos: u8,
+        retain: bool,
+    ) {
+        self.guest.advance(now);
+        self.guest.publish(topic, payload, qos, retain);
+        if let Some(index) = self.host(BROKER) {
             self.work(now, index);
         }
     }
@@ -201,69 +266,10 @@ impl Internet {
     }
 }
 
-/// Answers questions for names; gives those that nobody knows.
-fn answer_names(
-    stack: &mut SmolStack,
-    socket: UdpId,
-    names: &BTreeMap<String, Ipv4Addr>,
-) -> Vec<String> {
-    let mut unknown = Vec::new();
-    while let Some((from, message)) = stack.udp_receive(socket) {
-        let answer = dns::answer(&message, |name| {
-            let address = names.get(&name.to_ascii_lowercase());
-            if address.is_none() {
-                unknown.push(name.to_owned());
-            }
-            address.map(|address| vec![*address])
-        });
-        if let Some(answer) = answer {
-            let to = SocketAddrV4::new(*from.ip(), from.port());
-            stack.udp_send(socket, to, &answer);
-        }
-    }
-    unknown
-}
-
-/// Moves bytes between the server's TCP and the guest's streams.
-fn serve(stack: &mut SmolStack, connections: &mut Vec<Connection>, guest: &mut Guest) {
-    while let Some((tcp, port)) = stack.accept() {
-        let stream = guest.connect(port == 443);
-        connections.push(Connection {
-            tcp,
-            stream,
-            backlog: Vec::new(),
-            ended: false,
-        });
-    }
-    for connection in connections.iter_mut() {
-        let Some(pipe) = guest.pipe(connection.stream) else {
-            continue;
-        };
-        let status = stack.tcp_status(connection.tcp);
-        if status.readable > 0 {
-            pipe.deliver(&stack.tcp_read(connection.tcp, CHUNK));
-        }
-        if status.state != TcpState::Open && !connection.ended {
-            connection.ended = true;
-            pipe.end();
-        }
-    }
-    guest.run();
-    connections.retain_mut(|connection| {
-        let Some(pipe) = guest.pipe(connection.stream) else {
-            return false;
-        };
-        connection.backlog.append(&mut pipe.take());
-        if !connection.backlog.is_empty() {
-            let taken = stack.tcp_write(connection.tcp, &connection.backlog);
-            connection.backlog.drain(..taken);
-        }
-        let over = stack.tcp_status(connection.tcp).state == TcpState::Closed;
-        let done = pipe.is_closed() && connection.backlog.is_empty();
-        if over || done {
-            stack.tcp_close(connection.tcp);
-            guest.forget(connection.stream);
-        }
-        !(over || done)
-    });
+/// Protocol and destination port of a packet.
+fn destination(packet: &[u8]) -> Option<(u8, u16)> {
+    let header = usize::from(packet.first()? & 15) * 4;
+    let port = packet.get(header + 2..header + 4)?;
+    let protocol = *packet.get(9)?;
+    matches!(protocol, TCP | UDP).then(|| (protocol, u16::from_be_bytes([port[0], port[1]])))
 }

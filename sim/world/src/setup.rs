@@ -1,20 +1,114 @@
 //! What decides a run.
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
 use airbench_lte::Profile;
-use airbench_luatos::{Core, Identity, Scripts};
+use airbench_luatos::{Core, Flash, Identity, Scripts};
 use serde::{Deserialize, Serialize};
+
+use crate::cloud::origin::Route;
 
 /// The world's beginning unless a start time is given: 2024-09-03 12:12:00 UTC,
 /// the day the V1112 image was built.
 pub const DEFAULT_EPOCH: i64 = 1_725_365_520;
 
-/// Names the simulated internet knows: the services of the tutorials.
-const NAMES: &[(&str, &str)] = &[
-    ("echo.airtun.air32.cn", "airtun"),
-    ("wstest.luatos.com", "airtun"),
-    ("airtest.openluat.com", "airtun"),
-    ("dev_msg1.openluat.com", "errdump"),
+/// Names the simulated internet knows: the services of openLuat's tutorials
+/// and demos.
+const NAMES: &[(&str, Destination)] = &[
+    ("echo.airtun.air32.cn", Destination::Airtun(None)),
+    ("wstest.luatos.com", Destination::Airtun(None)),
+    ("airtest.openluat.com", Destination::Airtun(Some(2900))),
+    ("dev_msg1.openluat.com", Destination::ErrDump),
+    ("lbsmqtt.airm2m.com", Destination::Broker(Some(1884))),
+    ("mqtt.air32.cn", Destination::Broker(None)),
+    ("broker.emqx.io", Destination::Broker(None)),
+    ("test.mosquitto.org", Destination::Broker(None)),
+    ("httpbin.air32.cn", Destination::Origin(None)),
+    ("httpbin.org", Destination::Origin(None)),
+    ("www.air32.cn", Destination::Origin(None)),
+    ("www.baidu.com", Destination::Origin(None)),
+    ("ntp.aliyun.com", Destination::Ntp),
+    ("ntp.ntsc.ac.cn", Destination::Ntp),
+    ("time1.cloud.tencent.com", Destination::Ntp),
+    ("netlab.luatos.com", Destination::Echo),
+    ("echo.example.com", Destination::Echo),
 ];
+
+/// Where a host name leads. A port is one to listen on beyond the usual ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// The WebSocket server, on 80 and 443.
+    Airtun(Option<u16>),
+    /// The errDump sink.
+    ErrDump,
+    /// The MQTT broker, on 1883 and 8883.
+    Broker(Option<u16>),
+    /// The HTTP origin, on 80 and 443.
+    Origin(Option<u16>),
+    /// The time server.
+    Ntp,
+    /// TCP and UDP echo, on any port.
+    Echo,
+    /// A real TCP server; the run keeps pace with the wall clock.
+    Real(SocketAddr),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, port) = match self {
+            Self::Airtun(port) => ("airtun", port),
+            Self::Broker(port) => ("mqtt", port),
+            Self::Origin(port) => ("http", port),
+            Self::ErrDump => ("errdump", &None),
+            Self::Ntp => ("ntp", &None),
+            Self::Echo => ("echo", &None),
+            Self::Real(address) => return write!(f, "tcp:{address}"),
+        };
+        match port {
+            Some(port) => write!(f, "{name}:{port}"),
+            None => f.write_str(name),
+        }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(address) = text.strip_prefix("tcp:") {
+            return address.parse().map(Self::Real).map_err(drop);
+        }
+        let (name, port) = match text.split_once(':') {
+            Some((name, port)) => (name, Some(port.parse().map_err(drop)?)),
+            None => (text, None),
+        };
+        Ok(match (name, port) {
+            ("airtun", port) => Self::Airtun(port),
+            ("mqtt", port) => Self::Broker(port),
+            ("http", port) => Self::Origin(port),
+            ("errdump", None) => Self::ErrDump,
+            ("ntp", None) => Self::Ntp,
+            ("echo", None) => Self::Echo,
+            _ => return Err(()),
+        })
+    }
+}
+
+impl Serialize for Destination {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Destination {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|()| serde::de::Error::custom(format!("no such service: {text}")))
+    }
+}
 
 /// Everything that decides a run. It is the header of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,15 +126,23 @@ pub struct Setup {
     pub profile: Profile,
     /// Who the device is.
     pub identity: Identity,
-    /// Host names and the service each leads to (`airtun` or `errdump`).
-    pub names: Vec<(String, String)>,
+    /// Host names and where each leads.
+    pub names: Vec<(String, Destination)>,
+    /// Pages of the HTTP origin beyond its own.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// What the board's flash holds at the beginning.
+    #[serde(default)]
+    pub flash: Flash,
 }
 
 /// A setup that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A name is mapped to an unknown service.
-    #[error("host {name:?} is mapped to {service:?}; known services are airtun and errdump")]
+    #[error(
+        "host {name:?} is mapped to {service:?}; write airtun, mqtt or http (with a port if need be: mqtt:1884), errdump, ntp, echo, or tcp:127.0.0.1:PORT for a real server"
+    )]
     Service {
         /// The host name.
         name: String,
@@ -61,21 +163,28 @@ impl Setup {
             identity: Identity::default(),
             names: NAMES
                 .iter()
-                .map(|(name, service)| ((*name).into(), (*service).into()))
+                .map(|(name, destination)| ((*name).into(), *destination))
                 .collect(),
+            routes: Vec::new(),
+            flash: Flash::default(),
         }
     }
 
     /// Maps a host name to a service.
     pub fn map_name(&mut self, name: &str, service: &str) -> Result<(), SetupError> {
-        if !matches!(service, "airtun" | "errdump") {
-            return Err(SetupError::Service {
-                name: name.to_owned(),
-                service: service.to_owned(),
-            });
-        }
+        let destination = service.parse().map_err(|()| SetupError::Service {
+            name: name.to_owned(),
+            service: service.to_owned(),
+        })?;
         self.names.retain(|(known, _)| known != name);
-        self.names.push((name.to_owned(), service.to_owned()));
+        self.names.push((name.to_owned(), destination));
         Ok(())
+    }
+
+    /// A name leads to a real server: the run must keep pace with the wall.
+    pub fn is_live(&self) -> bool {
+        self.names
+            .iter()
+            .any(|(_, destination)| matches!(destination, Destination::Real(_)))
     }
 }

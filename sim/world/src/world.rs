@@ -79,7 +79,7 @@ impl World {
         Self {
             now: Instant::ZERO,
             queue: Queue::default(),
-            board: Board::new(config, setup.profile.modem.clone()),
+            board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),
             internet: Internet::new(setup),
             log: Log::new(retention),
@@ -149,6 +149,9 @@ impl World {
                 self.board.modem_mut().lose_context(now, back);
             }
             Action::Link(up, path) => *self.link.path_mut(Action::direction(*up)) = path.clone(),
+            Action::Publish(topic, payload, qos, retain) => {
+                self.internet.publish(now, topic, payload, *qos, *retain);
+            }
             Action::Server(on) => self.internet.set_serving(now, *on),
             Action::Uart { id, bytes, baud } => {
                 let framing = baud.map(|baud| Framing {

@@ -76,7 +76,10 @@ impl OpenFile {
 
     /// A line with its end, or what is left; `None` at the end.
     pub(crate) fn read_line(&mut self) -> Option<Vec<u8>> {
-        let rest = self.content.get(self.position..).filter(|r| !r.is_empty())?;
+        let rest = self
+            .content
+            .get(self.position..)
+            .filter(|r| !r.is_empty())?;
         let len = rest.iter().position(|b| *b == b'\n');
         Some(self.read(len.map_or(usize::MAX, |at| at + 1)))
     }

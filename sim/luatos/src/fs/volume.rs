@@ -169,7 +169,8 @@ impl Volume {
             .collect();
         for old in inside {
             if let Some(entry) = self.entries.remove(&old) {
-                self.entries.insert(format!("{to}{}", &old[from.len()..]), entry);
+                self.entries
+                    .insert(format!("{to}{}", &old[from.len()..]), entry);
             }
         }
         Ok(())
@@ -190,7 +191,6 @@ impl Volume {
         self.entries.insert(key, Entry::Folder);
         Ok(())
     }
-
 
     fn children<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Entry)> {
         self.entries
@@ -249,7 +249,10 @@ mod tests {
     fn the_partition_is_full_at_its_size() {
         let mut volume = Volume::new(ROOT_BLOCKS);
         let most = (ROOT_BLOCKS - 2) * BLOCK;
-        assert_eq!(volume.write("/big", vec![0; most + 1]), Err(FsError::NoSpace));
+        assert_eq!(
+            volume.write("/big", vec![0; most + 1]),
+            Err(FsError::NoSpace)
+        );
         volume.write("/big", vec![0; most]).unwrap();
         assert_eq!(volume.make_folder("/d"), Err(FsError::NoSpace));
         volume.write("/small", vec![0; INLINE]).unwrap();

@@ -178,7 +178,10 @@ struct Found {
 /// Looks a module up: root file system, script partition, built in.
 fn search(cx: &mut Call<'_>, name: &str) -> Option<Found> {
     let own = cx.host().paths.clone();
-    let own = own.iter().flatten().map(|path| path.replacen("%s", name, 1));
+    let own = own
+        .iter()
+        .flatten()
+        .map(|path| path.replacen("%s", name, 1));
     let known = ["/", "/luadb/", "/lua/"]
         .into_iter()
         .flat_map(|folder| ["luac", "lua"].map(|suffix| format!("{folder}{name}.{suffix}")));

@@ -124,7 +124,9 @@ fn calculate(cx: &mut Call<'_>, operation: Operation) -> Results {
         return push(cx, Wide::Integer(0));
     };
     let result = match (a, b) {
-        (Wide::Integer(a), Wide::Integer(b)) => Wide::Integer(integers(operation, a, b, cx.to_boolean(3))),
+        (Wide::Integer(a), Wide::Integer(b)) => {
+            Wide::Integer(integers(operation, a, b, cx.to_boolean(3)))
+        }
         _ => {
             let (a, b) = (a.float(), b.float());
             let x = match operation {

@@ -174,7 +174,10 @@ pub(crate) fn run(request: &Request<'_>, data: &[u8]) -> (Vec<u8>, Option<Failur
         Mode::Ecb => ecb(&*cipher, request, block, data),
         Mode::Cbc if request.encrypt => cbc_encrypt(&*cipher, iv, padding, data),
         Mode::Cbc => cbc_decrypt(&*cipher, iv, padding, data),
-        stream => (stream_mode(&*cipher, stream, iv, request.encrypt, data), None),
+        stream => (
+            stream_mode(&*cipher, stream, iv, request.encrypt, data),
+            None,
+        ),
     }
 }
 
@@ -219,7 +222,10 @@ fn ecb(
         };
     }
     if request.strip_zeros && matches!(request.padding, "ZERO" | "ZEROS") {
-        let kept = data.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        let kept = data
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |at| at + 1);
         data.truncate(kept);
     }
     (data, None)

@@ -28,16 +28,15 @@ pub(crate) fn crc16_method(name: &str, own: Crc16) -> Option<Crc16> {
     if name == "USER-DEFINED" {
         return Some(own);
     }
-    METHODS
-        .iter()
-        .find(|(known, ..)| *known == name)
-        .map(|&(_, polynomial, initial, final_xor, reflect)| Crc16 {
+    METHODS.iter().find(|(known, ..)| *known == name).map(
+        |&(_, polynomial, initial, final_xor, reflect)| Crc16 {
             polynomial,
             initial,
             final_xor,
             reflect_in: reflect,
             reflect_out: reflect,
-        })
+        },
+    )
 }
 
 impl Crc16 {

@@ -126,8 +126,10 @@ fn md_file(cx: &mut Call<'_>) -> Results {
         return Ok(0);
     }
     let Some(mut hasher) = hash::start(&name, &key) else {
-        cx.host()
-            .lib_line(Level::Info, &format!("crypto no such message digest {name}"));
+        cx.host().lib_line(
+            Level::Info,
+            &format!("crypto no such message digest {name}"),
+        );
         return Ok(0);
     };
     let Some(content) = cx.host().read_file(&path) else {
@@ -292,7 +294,11 @@ fn crc16_new(cx: &mut Call<'_>, name: &str, own: Crc16, data: &[u8]) -> u16 {
     }
     method.reflect_out = method.reflect_in;
     let crc = method.of(data);
-    if own.reflect_out { crc.reverse_bits() } else { crc }
+    if own.reflect_out {
+        crc.reverse_bits()
+    } else {
+        crc
+    }
 }
 
 /// The new core ignores the start.

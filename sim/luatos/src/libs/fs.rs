@@ -63,7 +63,10 @@ fn fsstat(cx: &mut Call<'_>) -> Results {
 
 fn fsize(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let size = cx.host().read_file(&path).map_or(0, |content| content.len());
+    let size = cx
+        .host()
+        .read_file(&path)
+        .map_or(0, |content| content.len());
     cx.push_integer(i32::try_from(size).unwrap_or(i32::MAX));
     Ok(1)
 }

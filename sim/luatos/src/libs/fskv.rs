@@ -3,8 +3,8 @@
 use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
-use crate::libs::{Library, json_decode, json_encode};
 use crate::fs::BLOCK;
+use crate::libs::{Library, json_decode, json_encode};
 use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {

@@ -117,7 +117,11 @@ fn split(url: &str) -> Result<Place, String> {
         tls,
         host: host.to_owned(),
         port,
-        path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
+        path: if path.is_empty() {
+            "/".to_owned()
+        } else {
+            path.to_owned()
+        },
         user,
     })
 }
@@ -212,7 +216,12 @@ fn order(cx: &mut Call<'_>, options: &mut Options) -> Result<Option<Order>, Rais
         fields.extend_from_slice(line.as_bytes());
     }
     let mut first = format!("{method} {} HTTP/1.1\r\n", place.path);
-    first.truncate((0..=LINE.min(first.len())).rev().find(|at| first.is_char_boundary(*at)).unwrap_or(0));
+    first.truncate(
+        (0..=LINE.min(first.len()))
+            .rev()
+            .find(|at| first.is_char_boundary(*at))
+            .unwrap_or(0),
+    );
     let mut lines = vec![first.into_bytes()];
     if new && !connection {
         lines.push(b"Connection: Close\r\n".to_vec());

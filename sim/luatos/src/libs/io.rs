@@ -48,7 +48,8 @@ const ERRNO: i32 = 2;
 pub(crate) fn open(cx: &mut Call<'_>) {
     static MEMBERS: OnceLock<Members<Runtime>> = OnceLock::new();
     let members = MEMBERS.get_or_init(|| {
-        let method = |(name, func): &(&'static str, Func<Runtime>)| (*name, Member::Function(*func));
+        let method =
+            |(name, func): &(&'static str, Func<Runtime>)| (*name, Member::Function(*func));
         Members(METHODS.iter().map(method).collect())
     });
     cx.push_table(0, 3);
@@ -145,7 +146,9 @@ fn file_size(cx: &mut Call<'_>) -> Results {
     let size = match cx.host().open_file(&path, "rb") {
         Some(id) => {
             cx.host().close_file(id);
-            cx.host().read_file(&path).map_or(0, |content| content.len())
+            cx.host()
+                .read_file(&path)
+                .map_or(0, |content| content.len())
         }
         None => 0,
     };
@@ -287,9 +290,11 @@ fn seek(cx: &mut Call<'_>) -> Results {
         return Err(Raise::Argument(2, format!("invalid option '{whence}'")));
     };
     let offset = cx.opt_integer(3, 0)?;
-    let moved = cx.host().files.get_mut(id).and_then(|file| {
-        file.seek(whence, offset.into()).then(|| file.position())
-    });
+    let moved = cx
+        .host()
+        .files
+        .get_mut(id)
+        .and_then(|file| file.seek(whence, offset.into()).then(|| file.position()));
     match moved {
         Some(position) => {
             cx.push_integer(i32::try_from(position).unwrap_or(i32::MAX));
@@ -309,12 +314,18 @@ fn fill(cx: &mut Call<'_>) -> Results {
         return Err(Raise::Argument(2, "ZBUFF* expected, got userdata".into()));
     };
     let size = zbuff::with(cx, buffer, |b| b.data.len());
-    let offset = usize::try_from(cx.to_integer(3).unwrap_or(0)).unwrap_or(0).min(size);
+    let offset = usize::try_from(cx.to_integer(3).unwrap_or(0))
+        .unwrap_or(0)
+        .min(size);
     let len = match cx.to_integer(4) {
         Some(len) => {
             let len = usize::try_from(len).unwrap_or(0).min(size);
             // The firmware takes the offset off where it does not fit.
-            if offset + len > size { len.saturating_sub(offset) } else { len }
+            if offset + len > size {
+                len.saturating_sub(offset)
+            } else {
+                len
+            }
         }
         None => size - offset,
     };
@@ -381,7 +392,9 @@ fn file_lines(cx: &mut Call<'_>) -> Results {
 fn lines(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
     let Some(id) = cx.host().open_file(&path, "r") else {
-        return Err(Raise::Message(format!("cannot open file '{path}' ({ERRNO})")));
+        return Err(Raise::Message(format!(
+            "cannot open file '{path}' ({ERRNO})"
+        )));
     };
     cx.push_object(CLASS, id);
     push_lines(cx, 2, true)

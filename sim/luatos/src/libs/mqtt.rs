@@ -391,11 +391,7 @@ fn push_flags(cx: &mut Call<'_>, id: u32, first: u8, message: u16) {
     };
     cx.push_table(0, 4);
     let dup = if new { first >> 3 & 1 } else { first & 8 };
-    for (name, value) in [
-        ("qos", first >> 1 & 3),
-        ("retain", first & 1),
-        ("dup", dup),
-    ] {
+    for (name, value) in [("qos", first >> 1 & 3), ("retain", first & 1), ("dup", dup)] {
         cx.push_integer(value.into());
         cx.set_field(-2, name);
     }

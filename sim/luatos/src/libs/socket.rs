@@ -274,7 +274,9 @@ fn push_sender(cx: &mut Call<'_>, from: Option<(Ipv4Addr, u16)>) {
 
 /// The bytes a limit leaves of those pending; says so where it is less.
 fn limited(cx: &mut Call<'_>, index: i32, pending: usize) -> usize {
-    let limit = cx.is_integer(index).then(|| cx.to_integer(index).unwrap_or(0));
+    let limit = cx
+        .is_integer(index)
+        .then(|| cx.to_integer(index).unwrap_or(0));
     match limit.and_then(|limit| usize::try_from(limit).ok()) {
         Some(limit) if pending > limit => {
             let line = format!("socket 待数据数据长度 {pending} 限制读取长度 {limit}");
@@ -324,7 +326,11 @@ fn read(cx: &mut Call<'_>) -> Results {
         return Ok(1);
     };
     let positive = cx.to_integer(2).is_some_and(|len| len > 0);
-    let len = if positive { limited(cx, 2, pending) } else { pending };
+    let len = if positive {
+        limited(cx, 2, pending)
+    } else {
+        pending
+    };
     cx.push_boolean(true);
     if len == 0 {
         cx.push_bytes(b"");

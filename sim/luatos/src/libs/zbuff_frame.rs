@@ -66,7 +66,9 @@ impl Zbuff {
             let size = bits / 8;
             let start = self.place(point);
             let bytes = self.data.get(start..start + size).unwrap_or_default();
-            return bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+            return bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u32::from(*byte));
         }
         let per_byte = 8 / bits.max(1);
         let shift = 8 - bits - point % per_byte * bits;
@@ -218,7 +220,10 @@ fn draw_circle(cx: &mut Call<'_>) -> Results {
     if frame.width == 0 {
         return Ok(0);
     }
-    let (xc, yc) = (i64::from(cx.check_integer(2)?), i64::from(cx.check_integer(3)?));
+    let (xc, yc) = (
+        i64::from(cx.check_integer(2)?),
+        i64::from(cx.check_integer(3)?),
+    );
     let r = i64::from(cx.check_integer(4)?);
     let color = cx.opt_integer(5, 0)?.cast_unsigned();
     let fill = cx.to_boolean(6);

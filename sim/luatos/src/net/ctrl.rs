@@ -25,7 +25,6 @@ enum Wait {
     Link,
     Online,
     Tx,
-    Offline,
     Event,
 }
 
@@ -36,7 +35,6 @@ impl Wait {
             Self::Link => LINK,
             Self::Online => ON_LINE,
             Self::Tx => TX_OK,
-            Self::Offline => CLOSED,
         }
     }
 }

@@ -97,7 +97,10 @@ impl Response {
     }
 
     fn take(&mut self, most: u64) -> Vec<u8> {
-        let len = self.buffer.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        let len = self
+            .buffer
+            .len()
+            .min(usize::try_from(most).unwrap_or(usize::MAX));
         self.buffer.drain(..len).collect()
     }
 
@@ -189,7 +192,8 @@ fn body_of(status: u16, headers: &[(String, Vec<u8>)]) -> (Body, Option<u64>) {
         header.map(|(_, value)| String::from_utf8_lossy(value).trim().to_owned())
     };
     let length = find("content-length").and_then(|text| text.parse().ok());
-    let chunked = find("transfer-encoding").is_some_and(|text| text.eq_ignore_ascii_case("chunked"));
+    let chunked =
+        find("transfer-encoding").is_some_and(|text| text.eq_ignore_ascii_case("chunked"));
     let empty = matches!(status, 100..=199 | 204 | 304);
     let body = match length {
         _ if chunked => Body::Chunked(Chunk::Size),
@@ -229,7 +233,10 @@ mod tests {
         let text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n";
         assert_eq!(read(text, 2), (200, b"abcde".to_vec(), true));
         assert_eq!(read(b"HTTP/1.1 204 No\r\n\r\n", 5), (204, Vec::new(), true));
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\n\r\nabc", 99), (200, b"abc".to_vec(), false));
+        assert_eq!(
+            read(b"HTTP/1.1 200 OK\r\n\r\nabc", 99),
+            (200, b"abc".to_vec(), false)
+        );
     }
 
     proptest! {

@@ -94,7 +94,6 @@ pub(crate) mod stage {
     pub(crate) const TLS: i32 = 4;
     pub(crate) const ONLINE: i32 = 5;
     pub(crate) const LISTEN: i32 = 6;
-    pub(crate) const CLOSING: i32 = 7;
 }
 
 /// The device's network: adapter, resolver and IP stack.

@@ -153,7 +153,10 @@ pub(crate) fn read_publish(
     body: usize,
     new: bool,
 ) -> Option<(Vec<u8>, Vec<u8>, u16)> {
-    let len = usize::from(u16::from_be_bytes([*packet.get(body)?, *packet.get(body + 1)?]));
+    let len = usize::from(u16::from_be_bytes([
+        *packet.get(body)?,
+        *packet.get(body + 1)?,
+    ]));
     let topic = packet.get(body + 2..body + 2 + len)?.to_vec();
     let qos = packet[0] >> 1 & 3;
     let cut = |place: usize| if new { place } else { place & 0xFF };

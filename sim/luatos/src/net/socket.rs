@@ -286,11 +286,7 @@ impl Socket {
     }
 
     /// Takes in datagrams; a connected socket hears its peer only.
-    fn work_udp(
-        &mut self,
-        stack: &mut dyn IpStack,
-        events: &mut VecDeque<(Owner, SocketEvent)>,
-    ) {
+    fn work_udp(&mut self, stack: &mut dyn IpStack, events: &mut VecDeque<(Owner, SocketEvent)>) {
         let Some((udp, peer)) = self.udp else { return };
         let port = self.target.as_ref().map_or(0, |target| target.port);
         while let Some((from, bytes)) = stack.udp_receive(udp) {

@@ -76,11 +76,7 @@ pub(crate) fn split_url(url: &str) -> (Target, String) {
         Target {
             host: host.to_owned(),
             port,
-            security: if tls {
-                Security::Any
-            } else {
-                Security::Plain
-            },
+            security: if tls { Security::Any } else { Security::Plain },
             udp: false,
             local_port: 0,
         },
