@@ -7,7 +7,7 @@
 //! what is due, [`Board::next_wake`] says when more is.
 //!
 //! # Not modelled
-//! USB, the BOOT strap and flashing, current consumption, sleep.
+//! USB, the BOOT strap and flashing, current consumption, light sleep.
 
 #![forbid(unsafe_code)]
 
@@ -17,13 +17,16 @@ use std::time::Duration;
 use airbench_clock::Instant;
 use airbench_lte::{Modem, ModemConfig};
 use airbench_lua32::{Step, Vm, VmError};
-use airbench_luatos::{Config, Exit, Flash, PowerOnReason, Runtime};
+use airbench_luatos::{Config, Exit, Flash, PowerOnReason, Runtime, Sms, WakeUp};
 use airbench_trace::{Event, Kind, Source};
 use airbench_uart::Framing;
 
 /// Device time a script may compute without ever waiting; longer than any
 /// watchdog. A board would hang for ever; a simulation says so and stops.
 const STALL: Duration = Duration::from_secs(90);
+
+/// Time the protocol stack takes to restart before it attaches again.
+const STACK_RESTART: Duration = Duration::from_millis(500);
 
 /// Why a board cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +46,32 @@ pub enum BoardError {
     },
 }
 
+/// Deep sleep: everything is lost but these.
+#[derive(Debug, Clone, Copy)]
+struct Sleep {
+    mode: i32,
+    dtimers: [Option<Instant>; 7],
+}
+
+impl Sleep {
+    /// The timer that wakes the board, and when.
+    fn alarm(&self) -> Option<(Instant, usize)> {
+        let running = self.dtimers.iter().zip(0..);
+        running.filter_map(|(at, id)| Some(((*at)?, id))).min()
+    }
+}
+
+/// Pins that wake the board: three pads and the power key.
+const WAKE_PINS: std::ops::RangeInclusive<u8> = 32..=35;
+
 /// A board with its flash.
 pub struct Board {
     config: Config,
     modem: Modem,
     runtime: Runtime,
-    /// `None` without power.
+    /// `None` without power, and in deep sleep.
     vm: Option<Vm<Runtime>>,
+    asleep: Option<Sleep>,
     resets: u64,
     /// Of earlier boots.
     delivered: u64,
@@ -67,6 +89,7 @@ impl Board {
             modem,
             runtime,
             vm: None,
+            asleep: None,
             resets: 0,
             delivered: 0,
             unmodelled: BTreeMap::new(),
@@ -76,15 +99,15 @@ impl Board {
 
     /// Gives power; the firmware boots.
     pub fn power_on(&mut self, now: Instant) -> Result<(), BoardError> {
-        if self.vm.is_none() {
-            self.boot(now, PowerOnReason::Power)?;
+        if self.vm.is_none() && self.asleep.is_none() {
+            self.boot(now, PowerOnReason::Power, None)?;
         }
         Ok(())
     }
 
     /// Takes the power away.
     pub fn power_off(&mut self, now: Instant) {
-        if self.vm.take().is_some() {
+        if self.vm.take().is_some() | self.asleep.take().is_some() {
             self.modem.power_off();
             self.events
                 .push(Event::new(now, Source::Board, Kind::Power, "off"));
@@ -93,7 +116,7 @@ impl Board {
 
     /// Presses the reset key.
     pub fn press_reset(&mut self, now: Instant) -> Result<(), BoardError> {
-        if self.vm.is_some() {
+        if self.vm.is_some() || self.asleep.is_some() {
             self.reset(now, PowerOnReason::ResetKey)
         } else {
             Ok(())
@@ -105,14 +128,47 @@ impl Board {
         self.events
             .push(Event::new(now, Source::Board, Kind::Power, text));
         self.resets += 1;
-        self.boot(now, reason)
+        self.boot(now, reason, None)
     }
 
-    fn boot(&mut self, now: Instant, reason: PowerOnReason) -> Result<(), BoardError> {
+    /// Goes into deep sleep: the memory is lost, timers and flash stay.
+    fn sleep(&mut self, now: Instant, mode: i32) {
+        let dtimers = self.runtime.dtimers();
+        self.vm = None;
+        self.modem.power_off();
+        self.asleep = Some(Sleep { mode, dtimers });
+        let text = format!("sleep {mode}");
+        self.events
+            .push(Event::new(now, Source::Board, Kind::Power, text));
+    }
+
+    /// Wakes from deep sleep by a timer or a pin.
+    fn wake(&mut self, now: Instant, dtimer: Option<usize>) -> Result<(), BoardError> {
+        let Some(mut sleep) = self.asleep.take() else {
+            return Ok(());
+        };
+        if let Some(id) = dtimer {
+            sleep.dtimers[id] = None;
+        }
+        self.boot(now, PowerOnReason::Power, Some((sleep, dtimer)))
+    }
+
+    fn boot(
+        &mut self,
+        now: Instant,
+        reason: PowerOnReason,
+        from: Option<(Sleep, Option<usize>)>,
+    ) -> Result<(), BoardError> {
+        self.asleep = None;
         self.collect_unmodelled();
         self.delivered += self.runtime.delivered;
         let flash = self.runtime.flash.clone();
-        self.runtime = Runtime::new(self.config.clone(), flash, now, reason);
+        let wake = from.map(|(sleep, dtimer)| WakeUp {
+            mode: sleep.mode,
+            dtimer,
+        });
+        let dtimers = from.map_or([None; 7], |(sleep, _)| sleep.dtimers);
+        self.runtime = Runtime::woken(self.config.clone(), flash, now, reason, wake, dtimers);
         self.vm = Some(airbench_luatos::vm(self.config.seed ^ now.nanos())?);
         self.modem.power_on(now);
         let text = format!("boot {}", reason.name());
@@ -129,6 +185,9 @@ impl Board {
 
     /// When [`Board::poll`] has something to do.
     pub fn next_wake(&self) -> Option<Instant> {
+        if let Some(sleep) = &self.asleep {
+            return sleep.alarm().map(|(at, _)| at);
+        }
         self.vm.as_ref()?;
         [self.runtime.vm_wake(), self.hardware_wake()]
             .into_iter()
@@ -138,7 +197,11 @@ impl Board {
 
     /// The next thing that happens on the board besides Lua.
     fn hardware_wake(&self) -> Option<Instant> {
-        [self.runtime.driver_wake(), self.modem.next_wake()]
+        // What the script wants of the modem, and its sleep, happen at the
+        // script's time.
+        let wish = self.runtime.mobile.wants_modem() || self.runtime.sleep_due().is_some();
+        let wish = wish.then(|| self.runtime.vm_time());
+        [self.runtime.driver_wake(), self.modem.next_wake(), wish]
             .into_iter()
             .flatten()
             .min()
@@ -147,6 +210,10 @@ impl Board {
     /// Works off everything due by `now`. Nothing from outside arrives before
     /// `horizon`, so Lua may compute that far ahead.
     pub fn poll(&mut self, now: Instant, horizon: Instant) -> Result<(), BoardError> {
+        let alarm = self.asleep.and_then(|sleep| sleep.alarm());
+        if let Some((_, id)) = alarm.filter(|(at, _)| *at <= now) {
+            self.wake(now, Some(id))?;
+        }
         while self.vm.is_some() {
             if self.runtime.watchdog.deadline().is_some_and(|at| at <= now) {
                 self.drain_runtime();
@@ -156,6 +223,10 @@ impl Board {
             self.runtime.drive(now);
             self.drain_runtime();
             if self.runtime.vm_wake().is_none_or(|at| at > now) {
+                let due = self.runtime.sleep_due();
+                if let Some(mode) = due.filter(|_| self.runtime.vm_time() <= now) {
+                    self.sleep(now, mode);
+                }
                 return Ok(());
             }
             let horizon = self.hardware_wake().map_or(horizon, |at| at.min(horizon));
@@ -165,8 +236,13 @@ impl Board {
     }
 
     fn poll_modem(&mut self, now: Instant) {
-        if let Some(on) = self.runtime.mobile.flight_request.take() {
-            self.modem.set_flight_mode(now, on);
+        if self.runtime.vm_time() <= now {
+            if std::mem::take(&mut self.runtime.mobile.reset_request) {
+                self.modem.lose_context(now, Some(STACK_RESTART));
+            }
+            if let Some(on) = self.runtime.mobile.flight_request.take() {
+                self.modem.set_flight_mode(now, on);
+            }
         }
         while let Some(event) = self.modem.poll(now) {
             self.events
@@ -248,9 +324,42 @@ impl Board {
         }
     }
 
-    /// Drives a pin from outside.
-    pub fn drive_pin(&mut self, now: Instant, pin: u8, level: u8) {
+    /// Drives a pin from outside; some wake a sleeping board.
+    pub fn drive_pin(&mut self, now: Instant, pin: u8, level: u8) -> Result<(), BoardError> {
+        if self.asleep.is_some() && WAKE_PINS.contains(&pin) {
+            self.wake(now, None)?;
+        }
         self.runtime.drive_pin(now, pin, level);
+        self.drain_runtime();
+        Ok(())
+    }
+
+    /// Puts a value on an ADC channel. False if there is no such channel.
+    pub fn set_adc(&mut self, now: Instant, channel: i32, value: i32) -> bool {
+        let known = self.runtime.set_adc(channel, value);
+        let text = format!("adc{channel} {value}");
+        self.events
+            .push(Event::new(now, Source::Board, Kind::State, text));
+        known
+    }
+
+    /// A short message arrives.
+    pub fn receive_sms(&mut self, now: Instant, phone: &str, text: &str) {
+        let note = format!("sms from {phone}: {text}");
+        self.events
+            .push(Event::new(now, Source::Modem, Kind::State, note));
+        if self.vm.is_some() {
+            self.runtime.receive_sms(Sms {
+                phone: phone.to_owned(),
+                text: text.to_owned(),
+                part: (0, 0, 0),
+            });
+        }
+    }
+
+    /// It is in deep sleep.
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.is_some()
     }
 
     /// The modem, for what a person or a network can do to it.

@@ -1,6 +1,6 @@
 //! Arguments as LuatOS's C functions take them.
 
-use airbench_lua32::{Cx, Kind, Raise};
+use airbench_lua32::{Cx, Raise};
 
 use crate::runtime::Runtime;
 
@@ -22,8 +22,6 @@ pub(crate) trait Args {
     fn check_bytes(&self, index: i32) -> Result<Vec<u8>, Raise>;
     /// The same as text, invalid UTF-8 replaced.
     fn check_text(&self, index: i32) -> Result<String, Raise>;
-    /// A boolean or an integer, as `pm.power` and others take it.
-    fn truth(&self, index: i32) -> bool;
 }
 
 fn expected(cx: &Call<'_>, index: i32, what: &str) -> Raise {
@@ -65,12 +63,5 @@ impl Args for Call<'_> {
 
     fn check_text(&self, index: i32) -> Result<String, Raise> {
         Ok(String::from_utf8_lossy(&self.check_bytes(index)?).into_owned())
-    }
-
-    fn truth(&self, index: i32) -> bool {
-        match self.kind(index) {
-            Kind::Number => self.to_integer(index) != Some(0),
-            _ => self.to_boolean(index),
-        }
     }
 }

@@ -76,7 +76,9 @@ fn boot(cx: &mut Call<'_>) {
     if rt.flash.power_key_debounce {
         rt.lib_line(Level::Debug, "pm PowerKey-Debounce is enabled");
     }
-    rt.lib_line(Level::Info, "pm poweron: Power/Reset");
+    let reason = rt.power_on_line();
+    rt.lib_line(Level::Info, &reason);
+    rt.announce_wake_up();
     let banner = if rt.config.core.is_new() {
         "main LuatOS@Air780E base 26.08 bsp V1112 32bit"
     } else {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::devices::Device;
+use crate::libs::wlan::AccessPoint;
+
 /// Who the device is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -119,6 +122,10 @@ pub struct Config {
     pub tunables: Tunables,
     /// The script partition.
     pub scripts: Scripts,
+    /// What is on the I2C and SPI buses.
+    pub devices: Vec<Device>,
+    /// WLANs in reach.
+    pub access_points: Vec<AccessPoint>,
 }
 
 /// The flashed files by name, in the order they were found.

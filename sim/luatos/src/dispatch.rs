@@ -3,7 +3,7 @@
 use airbench_lua32::Kind;
 
 use crate::args::{Call, Results};
-use crate::libs::{gpio, http, mqtt, rtos, socket, uart, websocket};
+use crate::libs::{gpio, http, mqtt, repl, rtos, sms, socket, uart, websocket};
 use crate::message::{Arg, Message};
 
 /// Handles one message inside `rtos.receive`.
@@ -15,7 +15,14 @@ pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
         },
         Message::UartReceive(id, len) => uart::on_receive(cx, id, len),
         Message::UartSent(id) => uart::on_sent(cx, id),
-        Message::Gpio(pin, level) => gpio::on_interrupt(cx, pin, level),
+        Message::Gpio(pin, level, stable) => gpio::on_interrupt(cx, pin, level, stable),
+        Message::Pulse(pin, us) => gpio::on_pulse(cx, pin, us),
+        Message::Sms(sms) => sms::on_message(cx, sms),
+        Message::Repl(line) => repl::on_line(cx, &line),
+        Message::Topic(topic, args) => {
+            publish(cx, &topic, &args)?;
+            Ok(0)
+        }
         Message::WebSocket(id, notice) => websocket::on_notice(cx, id, notice),
         Message::Socket(id, code, parameter) => socket::on_event(cx, id, code, parameter),
         Message::Mqtt(id, notice) => mqtt::on_notice(cx, id, notice),
@@ -38,6 +45,7 @@ pub(crate) fn publish(cx: &mut Call<'_>, topic: &str, args: &[Arg]) -> Results {
         match arg {
             Arg::Integer(n) => cx.push_integer(*n),
             Arg::Text(text) => cx.push_bytes(text.as_bytes()),
+            Arg::Boolean(b) => cx.push_boolean(*b),
             Arg::Float(x) => cx.push_number(*x),
             Arg::Held(held) => cx.push_ref(*held),
             Arg::WebSocket(id) => websocket::push(cx, *id),

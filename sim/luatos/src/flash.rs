@@ -4,6 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::fs::{FSKV_BLOCKS, ROOT_BLOCKS, Volume};
 
+/// The security registers of the flash chip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Otp {
+    /// Three zones of 256 bytes.
+    pub zones: [Vec<u8>; 3],
+    /// Zones that can be changed no more.
+    pub locked: [bool; 3],
+}
+
+impl Default for Otp {
+    fn default() -> Self {
+        Self {
+            zones: [(); 3].map(|()| vec![0xFF; 256]),
+            locked: [false; 3],
+        }
+    }
+}
+
 /// Persistent state of the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
@@ -16,6 +34,8 @@ pub struct Flash {
     /// Seconds the RTC is off the world's clock; `None`: never set, so it runs
     /// from its factory date.
     pub rtc_offset: Option<i64>,
+    /// One-time memory.
+    pub otp: Otp,
     /// The root file system.
     pub root: Volume,
     /// The key-value store.
@@ -29,6 +49,7 @@ impl Default for Flash {
             system_errors: Vec::new(),
             user_errors: Vec::new(),
             rtc_offset: None,
+            otp: Otp::default(),
             root: Volume::new(ROOT_BLOCKS),
             fskv: Volume::new(FSKV_BLOCKS),
         }

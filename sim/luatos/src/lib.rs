@@ -19,6 +19,7 @@
 mod args;
 mod boot;
 mod config;
+mod devices;
 mod dispatch;
 pub mod exports;
 mod flash;
@@ -34,7 +35,12 @@ mod timers;
 
 pub use boot::{ScriptError, check, vm};
 pub use config::{Config, Core, Identity, PowerOnReason, Scripts, Tunables};
-pub use flash::Flash;
+pub use devices::{Bus, Device, DeviceError};
+pub use flash::{Flash, Otp};
+pub use libs::mobile::Radio;
+pub use libs::pm::WakeUp;
+pub use libs::sms::Sms;
+pub use libs::wlan::AccessPoint;
 pub use fs::Volume;
 pub use libs::modelled;
 pub use net::tls_client;

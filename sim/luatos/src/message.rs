@@ -2,6 +2,7 @@
 
 use airbench_lua32::Ref;
 
+use crate::libs::sms::Sms;
 use crate::net::websocket::Notice;
 use crate::net::{http, mqtt};
 
@@ -10,6 +11,7 @@ use crate::net::{http, mqtt};
 pub(crate) enum Arg {
     Integer(i32),
     Text(String),
+    Boolean(bool),
     Float(f32),
     /// A websocket client, by number.
     WebSocket(u32),
@@ -26,8 +28,16 @@ pub(crate) enum Message {
     UartReceive(u8, i32),
     /// Everything written to a UART has left.
     UartSent(u8),
-    /// A pin's interrupt: pin and level.
-    Gpio(u8, u8),
+    /// A pin's interrupt: pin, level, and whether it had to be stable.
+    Gpio(u8, u8, bool),
+    /// The length of a pulse on a pin, in microseconds.
+    Pulse(u8, f32),
+    /// `sys.publish` of a topic the script chose.
+    Topic(String, Vec<Arg>),
+    /// A short message has come.
+    Sms(Sms),
+    /// A line for the REPL.
+    Repl(Vec<u8>),
     /// `sys.publish` from C.
     Publish(&'static str, Vec<Arg>),
     /// A websocket client's event.

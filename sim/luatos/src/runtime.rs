@@ -12,11 +12,21 @@ use crate::flash::Flash;
 use crate::fs::{OpenFile, Volume};
 use crate::heap::SystemHeap;
 use crate::libs::errdump::ErrDump;
+use crate::devices::Devices;
+use crate::libs::adc::Adc;
 use crate::libs::gpio::Gpio;
 use crate::libs::hash::Hasher;
+use crate::libs::mcu::Registers;
 use crate::libs::mobile::Mobile;
+use crate::libs::pm::{DTIMERS, Power, WakeUp};
+use crate::libs::pwm;
+use crate::libs::repl::Repl;
+use crate::libs::rtc::BASE_YEAR;
+use crate::libs::sms::Messages;
+use crate::libs::spi::Wiring;
 use crate::libs::uart::Uarts;
 use crate::libs::wdt::Watchdog;
+use crate::libs::wlan::Wlan;
 use crate::libs::zbuff::Zbuff;
 use crate::message::Message;
 use crate::net::Network;
@@ -91,6 +101,19 @@ pub struct Runtime {
     pub uarts: Uarts,
     /// Pins.
     pub gpio: Gpio,
+    pub(crate) adc: Adc,
+    pub(crate) pwm: pwm::Channels,
+    pub(crate) devices: Devices,
+    pub(crate) soft_buses: u32,
+    pub(crate) spi: BTreeMap<i32, Wiring>,
+    pub(crate) spi_devices: Slab<Wiring>,
+    pub(crate) registers: Registers,
+    pub(crate) power: Power,
+    pub(crate) sms: Messages,
+    pub(crate) wlan: Wlan,
+    pub(crate) repl: Repl,
+    /// What `rtc.get` counts years from.
+    pub(crate) base_year: i32,
     /// Sockets and what is built on them.
     pub network: Network,
     pub(crate) websockets: Slab<WebSocket>,
@@ -133,6 +156,19 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime that has just got power, or was reset.
     pub fn new(config: Config, flash: Flash, boot: Instant, reason: PowerOnReason) -> Self {
+        Self::woken(config, flash, boot, reason, None, [None; DTIMERS])
+    }
+
+    /// A runtime that wakes from deep sleep (if `wake` says so), with timers
+    /// that went on running.
+    pub fn woken(
+        config: Config,
+        flash: Flash,
+        boot: Instant,
+        reason: PowerOnReason,
+        wake: Option<WakeUp>,
+        dtimers: [Option<Instant>; DTIMERS],
+    ) -> Self {
         let rng = Rng::new(config.seed, "luatos");
         let network = Network::new(&config, boot);
         let rtc = Rtc::new(&config, &flash, boot);
@@ -155,6 +191,18 @@ impl Runtime {
             log_style: 0,
             uarts,
             gpio: Gpio::default(),
+            adc: Adc::default(),
+            pwm: pwm::Channels::new(),
+            devices: Devices::new(&config.devices),
+            soft_buses: 0,
+            spi: BTreeMap::new(),
+            spi_devices: Slab::default(),
+            registers: Registers::new(),
+            power: Power::new(wake, dtimers),
+            sms: Messages::default(),
+            wlan: Wlan::default(),
+            repl: Repl::default(),
+            base_year: BASE_YEAR,
             network,
             websockets: Slab::default(),
             ctrls: Slab::default(),
@@ -181,6 +229,11 @@ impl Runtime {
             events: Vec::new(),
             config,
         }
+    }
+
+    /// How far Lua has computed.
+    pub fn vm_time(&self) -> Instant {
+        self.vm_now
     }
 
     /// The time of whoever runs at the moment.
@@ -318,6 +371,10 @@ impl Runtime {
             self.mqtt_wake(),
             self.http_wake(),
             self.sntp_wake(),
+            self.gpio.next_wake(),
+            self.power.next_wake(),
+            self.wlan.next_wake(),
+            self.mobile.next_wake(),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -349,10 +406,15 @@ impl Runtime {
             self.drive_sntp(now);
         }
         self.drive_errdump(now);
+        self.drive_gpio(now);
+        self.drive_dtimers(now);
+        self.drive_wlan(now);
+        self.drive_mobile(now);
     }
 
     /// A packet for the device arrives.
     pub fn receive_packet(&mut self, now: Instant, packet: Vec<u8>) {
+        self.mobile.count(false, packet.len());
         self.network.receive(packet);
         self.now = now;
         self.drive_network(now);

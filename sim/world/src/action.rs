@@ -38,6 +38,11 @@ pub enum Action {
     },
     /// The MQTT broker publishes a message: topic, payload, qos, retain.
     Publish(String, Vec<u8>, u8, bool),
+    /// A voltage in mV (or the chip's temperature in 0.001 degrees) on an ADC
+    /// channel.
+    Adc(i32, i32),
+    /// A short message arrives: sender and text.
+    Sms(String, String),
     /// Drives a pin to a level.
     Pin(u8, u8),
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use airbench_lte::Profile;
-use airbench_luatos::{Core, Flash, Identity, Scripts};
+use airbench_luatos::{AccessPoint, Core, Device, Flash, Identity, Scripts};
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::origin::Route;
@@ -131,6 +131,12 @@ pub struct Setup {
     /// Pages of the HTTP origin beyond its own.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// What is on the I2C and SPI buses.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// WLANs in reach of a scan.
+    #[serde(default)]
+    pub access_points: Vec<AccessPoint>,
     /// What the board's flash holds at the beginning.
     #[serde(default)]
     pub flash: Flash,
@@ -166,6 +172,8 @@ impl Setup {
                 .map(|(name, destination)| ((*name).into(), *destination))
                 .collect(),
             routes: Vec::new(),
+            devices: Vec::new(),
+            access_points: Vec::new(),
             flash: Flash::default(),
         }
     }

@@ -75,6 +75,8 @@ impl World {
             epoch: setup.epoch,
             tunables: Tunables::default(),
             scripts: setup.scripts.clone(),
+            devices: setup.devices.clone(),
+            access_points: setup.access_points.clone(),
         };
         Self {
             now: Instant::ZERO,
@@ -164,7 +166,11 @@ impl World {
                     self.record(Event::new(now, source, Kind::Rx, bytes.clone()));
                 }
             }
-            Action::Pin(pin, level) => self.board.drive_pin(now, *pin, *level),
+            Action::Adc(channel, value) => {
+                self.board.set_adc(now, *channel, *value);
+            }
+            Action::Sms(phone, text) => self.board.receive_sms(now, phone, text),
+            Action::Pin(pin, level) => self.board.drive_pin(now, *pin, *level)?,
         }
         self.collect();
         Ok(())

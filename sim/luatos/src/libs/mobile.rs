@@ -1,53 +1,141 @@
-//! `mobile`: what the modem reports, first cut.
+//! `mobile`: what the modem reports. The radio condition stands still: its
+//! model is the modem's.
+
+use std::time::Duration;
 
 use airbench_clock::Instant;
 use airbench_lte::ModemEvent;
+use airbench_lua32::{Func, Kind, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::Library;
+use crate::libs::{Library, zbuff};
 use crate::message::Arg;
 use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "mobile",
-    functions: &[
-        ("status", status),
-        ("imei", |cx| {
-            let imei = cx.host().config.identity.imei.clone();
-            text(cx, &imei)
-        }),
-        ("imsi", |cx| {
-            of_sim(cx, |rt| rt.config.identity.imsi.clone())
-        }),
-        ("iccid", |cx| {
-            of_sim(cx, |rt| rt.config.identity.iccid.clone())
-        }),
-        ("number", |cx| {
-            cx.push_nil();
-            Ok(1)
-        }),
-        ("csq", |cx| measured(cx, 24)),
-        ("rssi", |cx| measured(cx, -65)),
-        ("rsrp", |cx| measured(cx, -90)),
-        ("rsrq", |cx| measured(cx, -9)),
-        ("snr", |cx| measured(cx, 17)),
-        ("simid", |cx| {
-            cx.push_integer(0);
-            Ok(1)
-        }),
-        ("flymode", flymode),
-    ],
+    functions: FUNCTIONS,
     constants: &[],
 };
+
+const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
+    ("status", status),
+    ("imei", |cx| {
+        let imei = cx.host().config.identity.imei.clone();
+        text(cx, &imei)
+    }),
+    ("imsi", |cx| of_sim(cx, |rt| rt.config.identity.imsi.clone())),
+    ("iccid", |cx| of_sim(cx, |rt| rt.config.identity.iccid.clone())),
+    ("sn", |cx| {
+        let mut sn = cx.host().config.identity.imei.clone().into_bytes();
+        sn.resize(SN, 0);
+        cx.push_bytes(&sn);
+        Ok(1)
+    }),
+    ("muid", |cx| {
+        let imei = cx.host().config.identity.imei.clone();
+        text(cx, &format!("{imei:0>32}"))
+    }),
+    ("number", |cx| {
+        cx.push_nil();
+        Ok(1)
+    }),
+    ("apn", apn),
+    ("ipv6", |cx| setting(cx, |mobile| &mut mobile.ipv6)),
+    ("syncTime", |cx| setting(cx, |mobile| &mut mobile.sync_time)),
+    ("csq", |cx| measured(cx, |radio| radio.csq)),
+    ("rssi", |cx| measured(cx, |radio| radio.rssi)),
+    ("rsrp", |cx| measured(cx, |radio| radio.rsrp)),
+    ("rsrq", |cx| measured(cx, |radio| radio.rsrq)),
+    ("snr", |cx| measured(cx, |radio| radio.snr)),
+    ("eci", |cx| cell(cx, |radio| radio.eci)),
+    ("tac", |cx| cell(cx, |radio| radio.tac)),
+    ("enbid", |cx| cell(cx, |radio| radio.eci >> 8)),
+    ("simid", simid),
+    ("simPin", sim_pin),
+    ("flymode", flymode),
+    ("rtime", |_| Ok(0)),
+    ("setAuto", |_| Ok(0)),
+    ("reqCellInfo", request_cell_info),
+    ("getCellInfo", cell_info),
+    ("reset", |cx| {
+        cx.host().mobile.reset_request = true;
+        cx.host().touch_outside();
+        Ok(0)
+    }),
+    ("dataTraffic", data_traffic),
+    ("config", config),
+    ("getBand", get_band),
+    ("setBand", set_band),
+    ("nstOnOff", |_| Ok(0)),
+    ("nstInput", |_| Ok(0)),
+    ("vsimInit", |_| Ok(0)),
+    ("vsimOnOff", |_| Ok(0)),
+];
+
+/// Length of the serial number.
+const SN: usize = 32;
+/// Bands of the Air780E.
+const BANDS: [u8; 9] = [1, 3, 5, 8, 34, 38, 39, 40, 41];
+/// A zbuff for bands has at least this size.
+const BAND_BUFFER: usize = 40;
+/// Before a request, to the answer with cell information; within the
+/// fifteen seconds scripts allow for.
+const CELL_SEARCH: Duration = Duration::from_secs(2);
+
+/// What the modem measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Radio {
+    /// Signal quality, 0 to 31.
+    pub csq: i32,
+    /// dBm.
+    pub rssi: i32,
+    /// dBm.
+    pub rsrp: i32,
+    /// dB.
+    pub rsrq: i32,
+    /// dB.
+    pub snr: i32,
+    /// Cell identity.
+    pub eci: i32,
+    /// Tracking area.
+    pub tac: i32,
+}
+
+impl Default for Radio {
+    /// Good reception in a test network's cell.
+    fn default() -> Self {
+        Self {
+            csq: 24,
+            rssi: -65,
+            rsrp: -90,
+            rsrq: -9,
+            snr: 17,
+            eci: 0x0123_4501,
+            tac: 0x1234,
+        }
+    }
+}
 
 /// The adapter number of the LTE modem (`socket.LWIP_GP`).
 const LWIP_GP: i32 = 1;
 
 /// What the script can know of the modem.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mobile {
     sim: bool,
     registered: bool,
+    /// What the modem measures while it is registered.
+    pub radio: Radio,
+    ipv6: bool,
+    sync_time: bool,
+    cell_info_at: Option<Instant>,
+    cell_info: bool,
+    apn: Option<String>,
+    /// Bytes up and down since the script cleared them.
+    traffic: [u64; 2],
+    /// The script wants the protocol stack restarted; the board tells the modem.
+    pub reset_request: bool,
     /// The address, while there is one.
     pub(crate) address: Option<std::net::Ipv4Addr>,
     flight_mode: bool,
@@ -55,7 +143,58 @@ pub struct Mobile {
     pub flight_request: Option<bool>,
 }
 
+impl Default for Mobile {
+    fn default() -> Self {
+        Self {
+            sim: false,
+            registered: false,
+            radio: Radio::default(),
+            ipv6: false,
+            sync_time: true,
+            cell_info_at: None,
+            cell_info: false,
+            apn: None,
+            traffic: [0; 2],
+            reset_request: false,
+            address: None,
+            flight_mode: false,
+            flight_request: None,
+        }
+    }
+}
+
+impl Mobile {
+    /// In the network.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered && !self.flight_mode
+    }
+
+    /// The script wants something of the modem.
+    pub fn wants_modem(&self) -> bool {
+        self.reset_request || self.flight_request.is_some()
+    }
+
+    /// Packets went this way.
+    pub(crate) fn count(&mut self, up: bool, bytes: usize) {
+        self.traffic[usize::from(!up)] += bytes as u64;
+    }
+
+    /// When an answer with cell information is due.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        self.cell_info_at
+    }
+}
+
 impl Runtime {
+    /// Cell information that has come by `now`.
+    pub(crate) fn drive_mobile(&mut self, now: Instant) {
+        if self.mobile.cell_info_at.is_some_and(|at| at <= now) {
+            self.mobile.cell_info_at = None;
+            self.mobile.cell_info = self.mobile.is_registered();
+            self.publish("CELL_INFO_UPDATE", Vec::new());
+        }
+    }
+
     /// The modem reports something: log lines and messages follow. `address`
     /// and `dns` are the network's, for [`ModemEvent::LinkUp`].
     pub fn modem_event(
@@ -87,8 +226,10 @@ impl Runtime {
             }
             ModemEvent::TimeSync => {
                 self.lib_line(Level::Debug, "mobile TIME_SYNC 0");
-                self.rtc.offset = 0;
-                self.flash.rtc_offset = Some(0);
+                if self.mobile.sync_time {
+                    self.rtc.offset = 0;
+                    self.flash.rtc_offset = Some(0);
+                }
                 self.publish("NTP_UPDATE", Vec::new());
             }
             ModemEvent::LinkUp => {
@@ -128,15 +269,170 @@ fn of_sim(cx: &mut Call<'_>, value: fn(&Runtime) -> String) -> Results {
     Ok(1)
 }
 
-/// A fixed reading of good reception while registered, else 0. The radio
-/// condition is not modelled yet.
-fn measured(cx: &mut Call<'_>, value: i32) -> Results {
-    let value = if cx.host().mobile.registered {
-        value
+/// A reading, or 0 before the first report.
+fn measured(cx: &mut Call<'_>, of: fn(&Radio) -> i32) -> Results {
+    let mobile = &cx.host().mobile;
+    let value = if mobile.registered { of(&mobile.radio) } else { 0 };
+    cx.push_integer(value);
+    Ok(1)
+}
+
+/// Where the device is, or -1.
+fn cell(cx: &mut Call<'_>, of: fn(&Radio) -> i32) -> Results {
+    let mobile = &cx.host().mobile;
+    let value = if mobile.is_registered() {
+        of(&mobile.radio)
     } else {
-        0
+        -1
     };
     cx.push_integer(value);
+    Ok(1)
+}
+
+/// A switch: a boolean sets it, the result is what it is then.
+fn setting(cx: &mut Call<'_>, of: fn(&mut Mobile) -> &mut bool) -> Results {
+    let wanted = (cx.kind(1) == Kind::Boolean).then(|| cx.to_boolean(1));
+    let switch = of(&mut cx.host().mobile);
+    *switch = wanted.unwrap_or(*switch);
+    let now = *switch;
+    cx.push_boolean(now);
+    Ok(1)
+}
+
+/// `mobile.apn(idx, cid, name, user, password, …)`: the one before.
+fn apn(cx: &mut Call<'_>) -> Results {
+    let cid = cx.opt_integer(2, 0)?;
+    let named = matches!(cx.kind(3), Kind::String | Kind::Number);
+    let mobile = &cx.host().mobile;
+    let before = mobile.apn.clone().unwrap_or_else(|| "cmnet".to_owned());
+    let shown = mobile.is_registered() && cid <= 1;
+    if named {
+        let name = cx.check_text(3)?;
+        cx.check_text(4)?;
+        cx.check_text(5)?;
+        cx.host().mobile.apn = (!name.is_empty()).then_some(name);
+    }
+    if shown {
+        cx.push_bytes(before.as_bytes());
+    } else {
+        cx.push_nil();
+    }
+    Ok(1)
+}
+
+/// The slot in use; setting prints what became of it.
+fn simid(cx: &mut Call<'_>) -> Results {
+    if cx.is_integer(1) {
+        let id = cx.check_integer(1)?;
+        let code = if id > 2 { -1 } else { 0 };
+        let line = format!("mobile sim set to {id} , ret {code}");
+        cx.host().lib_line(Level::Info, &line);
+    }
+    let slot = if cx.host().mobile.sim { 0 } else { -1 };
+    cx.push_integer(slot);
+    Ok(1)
+}
+
+/// Ready, or whether an operation succeeded; there is no PIN to be had.
+fn sim_pin(cx: &mut Call<'_>) -> Results {
+    let mobile = &cx.host().mobile;
+    let ready = mobile.sim && !mobile.flight_mode;
+    cx.push_boolean(ready);
+    Ok(1)
+}
+
+fn request_cell_info(cx: &mut Call<'_>) -> Results {
+    cx.opt_integer(1, 15)?;
+    let rt = cx.host();
+    let at = rt.now() + CELL_SEARCH;
+    rt.mobile.cell_info_at = Some(at);
+    rt.limit_horizon(at);
+    Ok(0)
+}
+
+/// An array whose first entry is the serving cell.
+fn cell_info(cx: &mut Call<'_>) -> Results {
+    let rt = cx.host();
+    let (known, registered) = (rt.mobile.cell_info, rt.mobile.is_registered());
+    let radio = rt.mobile.radio;
+    if !known {
+        let (level, text) = if registered {
+            (Level::Warn, "mobile 请先调用 mobile.reqCellInfo()!!")
+        } else {
+            (Level::Info, "mobile lte cell info not found")
+        };
+        rt.lib_line(level, text);
+    }
+    cx.push_table(1, 0);
+    if known {
+        cx.push_table(0, 14);
+        for (name, value) in [
+            ("pci", 101),
+            ("cid", radio.eci),
+            ("earfcn", 1300),
+            ("rsrp", radio.rsrp),
+            ("rsrq", radio.rsrq),
+            ("rssi", radio.rssi),
+            ("tdd", 0),
+            ("snr", radio.snr),
+            ("mcc", 1),
+            ("mnc", 1),
+            ("tac", radio.tac),
+            ("band", 3),
+            ("ulbandwidth", 5),
+            ("dlbandwidth", 5),
+        ] {
+            cx.push_integer(value);
+            cx.set_field(-2, name);
+        }
+        cx.set_item(-2, 1);
+    }
+    Ok(1)
+}
+
+/// Gibibytes and bytes, up and down, before the clearing asked for.
+fn data_traffic(cx: &mut Call<'_>) -> Results {
+    let clear = [cx.to_boolean(1), cx.to_boolean(2)];
+    let traffic = cx.host().mobile.traffic;
+    for (bytes, slot) in traffic.into_iter().zip(0..) {
+        cx.push_integer((bytes >> 30) as i32);
+        cx.push_integer((bytes & 0x3FFF_FFFF) as i32);
+        if clear[slot] {
+            cx.host().mobile.traffic[slot] = 0;
+        }
+    }
+    Ok(4)
+}
+
+fn config(cx: &mut Call<'_>) -> Results {
+    let item = cx.opt_integer(1, 0)? & 255;
+    cx.opt_integer(2, 0)?;
+    cx.push_boolean((1..=10).contains(&item));
+    Ok(1)
+}
+
+fn band_buffer(cx: &mut Call<'_>) -> Result<u32, Raise> {
+    zbuff::arg(cx, 1)
+        .ok_or_else(|| Raise::Argument(1, format!("ZBUFF* expected, got {}", cx.type_name(1))))
+}
+
+fn get_band(cx: &mut Call<'_>) -> Results {
+    let buffer = band_buffer(cx)?;
+    zbuff::with(cx, buffer, |b| {
+        if b.data.len() < BAND_BUFFER {
+            b.resize(BAND_BUFFER);
+        }
+        b.cursor = 0;
+        b.write(&BANDS)
+    });
+    cx.push_boolean(true);
+    Ok(1)
+}
+
+fn set_band(cx: &mut Call<'_>) -> Results {
+    band_buffer(cx)?;
+    cx.opt_integer(2, 1)?;
+    cx.push_boolean(true);
     Ok(1)
 }
 
@@ -152,11 +448,11 @@ fn status(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// `mobile.flymode(idx, on?)`: the state before.
+/// `mobile.flymode(idx, on?)`: the state before; true means on-line.
 fn flymode(cx: &mut Call<'_>) -> Results {
-    let before = cx.host().mobile.flight_mode;
-    if !cx.is_none_or_nil(2) {
-        let on = cx.truth(2);
+    let online = !cx.host().mobile.flight_mode;
+    if cx.kind(2) == Kind::Boolean {
+        let on = cx.to_boolean(2);
         let rt = cx.host();
         rt.mobile.flight_mode = on;
         rt.mobile.flight_request = Some(on);
@@ -165,6 +461,6 @@ fn flymode(cx: &mut Call<'_>) -> Results {
         }
         rt.touch_outside();
     }
-    cx.push_boolean(before);
+    cx.push_boolean(online);
     Ok(1)
 }

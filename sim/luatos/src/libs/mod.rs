@@ -3,6 +3,8 @@
 //! A [`Library`] lists what is modelled. What the V1112 image exports beyond
 //! that ([`crate::exports`]) becomes a function that says so and raises.
 
+mod accepted;
+pub(crate) mod adc;
 pub(crate) mod base;
 pub(crate) mod bit64;
 mod bits;
@@ -14,7 +16,9 @@ pub(crate) mod fs;
 pub(crate) mod fskv;
 pub(crate) mod gpio;
 pub(crate) mod hash;
+pub(crate) mod hmeta;
 pub(crate) mod http;
+pub(crate) mod i2c;
 pub(crate) mod io;
 pub(crate) mod json;
 mod json_decode;
@@ -25,17 +29,23 @@ pub(crate) mod miniz;
 pub(crate) mod mobile;
 pub(crate) mod mqtt;
 pub(crate) mod os;
+pub(crate) mod otp;
 pub(crate) mod pack;
 mod pack_codes;
 pub(crate) mod pm;
+pub(crate) mod pwm;
+pub(crate) mod repl;
 pub(crate) mod rtc;
 pub(crate) mod rtos;
+pub(crate) mod sms;
 pub(crate) mod socket;
+pub(crate) mod spi;
 pub(crate) mod string;
 pub(crate) mod timer;
 pub(crate) mod uart;
 pub(crate) mod wdt;
 pub(crate) mod websocket;
+pub(crate) mod wlan;
 pub(crate) mod zbuff;
 mod zbuff_frame;
 mod zbuff_methods;
@@ -79,7 +89,15 @@ const LIBRARIES: &[&Library] = &[
     &wdt::LIBRARY,
     &pm::LIBRARY,
     &mcu::LIBRARY,
-    &mcu::HMETA,
+    &hmeta::LIBRARY,
+    &adc::LIBRARY,
+    &pwm::LIBRARY,
+    &i2c::LIBRARY,
+    &spi::LIBRARY,
+    &otp::LIBRARY,
+    &sms::LIBRARY,
+    &wlan::LIBRARY,
+    &repl::LIBRARY,
     &rtc::LIBRARY,
     &json::LIBRARY,
     &zbuff::LIBRARY,
@@ -136,6 +154,8 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     fskv::open(cx);
     socket::open(cx);
     mqtt::open(cx);
+    i2c::open(cx);
+    spi::open(cx);
     websocket::open(cx);
     Ok(())
 }
@@ -169,6 +189,9 @@ fn members(export: &Export) -> Members<Runtime> {
         let member = match (own.iter().find(|(n, _)| n == name), dropped) {
             (Some((_, func)), _) => Member::Function(*func),
             (None, Some((_, dropped))) if !dropped.contains(name) => Member::Given,
+            (None, _) if accepted::is_accepted(export.name) => {
+                Member::Named(accepted::call, full_name(export.name, name))
+            }
             (None, _) => Member::Named(not_modelled, full_name(export.name, name)),
         };
         list.push((*name, member));
