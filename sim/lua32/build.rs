@@ -27,6 +27,19 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "luaD_hook(L, LUA_HOOKCOUNT, -1);",
         "lua32_count(L);",
     ),
+    // Dumps are the device's: a size there has four bytes.
+    (
+        "lundump",
+        "    LoadVar(S, size);",
+        "    { unsigned int size32; LoadVar(S, size32); size = size32; }",
+    ),
+    ("lundump", "checksize(S, size_t);", "fchecksize(S, 4, \"size_t\");"),
+    ("ldump", "DumpByte(sizeof(size_t), D);", "DumpByte(4, D);"),
+    (
+        "ldump",
+        "      DumpVar(size, D);",
+        "      { unsigned int size32 = (unsigned int)size; DumpVar(size32, D); }",
+    ),
     // A pattern may backtrack for ever in C.
     (
         "lstrlib",

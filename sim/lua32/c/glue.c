@@ -212,6 +212,11 @@ static int collectgarbage(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Dumps the Lua function on top through `write`; 0 if it is none. */
+int lua32_dump(lua_State *L, lua_Writer write, void *data, int strip_debug) {
+  return lua_dump(L, write, data, strip_debug) == 0;
+}
+
 static int tostring_meta(lua_State *L) {
   luaL_tolstring(L, 1, NULL);
   return 1;

@@ -1,9 +1,15 @@
 //! Calls, chunks, libraries, and number printing.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_int, c_void};
 
-use crate::cx::{Cx, Raise};
+use crate::bytecode;
+use crate::cx::{Cx, Kind, Raise};
 use crate::ffi;
+
+/// First byte of a precompiled chunk.
+const SIGNATURE: u8 = 0x1B;
+/// The beginning of one this VM can run: Lua 5.3, sizes of the device.
+const HEADER: &[u8] = b"\x1BLua\x53\0\x19\x93\r\n\x1A\n\x04\x04\x04\x04\x04";
 
 impl<H: 'static> Cx<'_, H> {
     // --- calls and code ----------------------------------------------------
@@ -26,6 +32,15 @@ impl<H: 'static> Cx<'_, H> {
     /// `name` is Lua's chunk name (`@main.lua`).
     pub fn load(&mut self, code: &[u8], name: &str) -> Result<(), Raise> {
         self.room();
+        // Lua judges the header itself, in its own words.
+        if code.first() == Some(&SIGNATURE)
+            && code.starts_with(HEADER)
+            && bytecode::check(code).is_err()
+        {
+            let shown = name.trim_start_matches(['@', '=']);
+            self.push_bytes(format!("{shown}: corrupted precompiled chunk").as_bytes());
+            return Err(Raise::Value);
+        }
         let name = CString::new(name.replace('\0', "")).expect("NUL bytes were removed");
         // SAFETY: pointer and length describe `code`; loading is protected.
         let status =
@@ -35,6 +50,33 @@ impl<H: 'static> Cx<'_, H> {
         } else {
             Err(Raise::Value)
         }
+    }
+
+    /// The Lua function on top as a precompiled chunk of the device.
+    pub fn dump(&mut self, strip_debug: bool) -> Option<Vec<u8>> {
+        unsafe extern "C" fn write(
+            _: *mut ffi::LuaState,
+            bytes: *const c_void,
+            len: usize,
+            out: *mut c_void,
+        ) -> c_int {
+            // SAFETY: `out` is the vector below, `bytes` are `len` bytes of Lua's.
+            unsafe {
+                let bytes = std::slice::from_raw_parts(bytes.cast::<u8>(), len);
+                (*out.cast::<Vec<u8>>()).extend_from_slice(bytes);
+            }
+            0
+        }
+        if self.kind(-1) != Kind::Function {
+            return None;
+        }
+        let mut out: Vec<u8> = Vec::new();
+        // SAFETY: a function on top; the writer neither raises nor keeps.
+        let done = unsafe {
+            let data = (&raw mut out).cast();
+            ffi::lua32_dump(self.l, write, data, c_int::from(strip_debug))
+        };
+        (done != 0).then_some(out)
     }
 
     /// Removes line numbers and names from the Lua function on top.

@@ -23,6 +23,8 @@ pub(crate) struct Member {
 pub(crate) type Find =
     unsafe extern "C" fn(*const c_void, *const c_char, usize, *mut Member) -> c_int;
 pub(crate) type At = unsafe extern "C" fn(*const c_void, usize, *mut Member) -> c_int;
+pub(crate) type Writer =
+    unsafe extern "C" fn(*mut LuaState, *const c_void, usize, *mut c_void) -> c_int;
 pub(crate) type Hook = unsafe extern "C" fn(*mut LuaState);
 
 /// Mirror of `lua32_ctl` in `c/glue.h`; the layouts must agree.
@@ -107,6 +109,12 @@ unsafe extern "C" {
         text: *const c_char,
         len: usize,
         chunk: *const c_char,
+    ) -> c_int;
+    pub(crate) fn lua32_dump(
+        l: *mut LuaState,
+        write: Writer,
+        data: *mut c_void,
+        strip: c_int,
     ) -> c_int;
     pub(crate) fn lua32_full_gc(l: *mut LuaState);
     pub(crate) fn lua32_set_hook(l: *mut LuaState, interval: c_int);

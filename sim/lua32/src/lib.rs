@@ -15,11 +15,11 @@
 //! * `io`, `os`, `package`, `require`: the runtime above provides them.
 //! * The exact layout of the device's heap: sizes are the device's, addresses
 //!   and fragmentation are not.
-//! * `string.dump` and 32-bit `luac` files: a later addition.
 //!
 //! This is the one crate of airbench with `unsafe` code.
 
 mod arena;
+mod bytecode;
 mod cx;
 mod cx_code;
 mod cx_tables;

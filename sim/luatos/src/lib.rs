@@ -26,6 +26,7 @@ mod flash;
 mod fs;
 mod heap;
 mod libs;
+pub mod luadb;
 mod message;
 mod net;
 mod rtc;
