@@ -126,12 +126,21 @@ Feature: Boot
   Scenario: A function without a model says so
     Given the main script:
       """
-      local ok, message = pcall(lcd.init, "st7789")
-      log.info("lcd", ok, message)
+      local ok, message = pcall(uart.createSoft, 1, 0, 2, 0)
+      log.info("soft", ok, message)
       """
     When the board is powered on
-    Then the log shows "E/lcd not modelled: lcd.init" within 1 s
-    And the log shows "lcd\tfalse\tnot modelled: lcd.init" within 1 s
+    Then the log shows "E/uart not modelled: uart.createSoft" within 1 s
+    And the log shows "soft\tfalse\tnot modelled: uart.createSoft" within 1 s
+
+  Scenario: Calls to graphics are accepted and named once
+    Given the main script:
+      """
+      log.info("lcd", lcd.init("st7789"), lcd.init("st7789"))
+      """
+    When the board is powered on
+    Then the log shows "W/lcd not modelled: lcd.init is accepted and does nothing" within 1 s
+    And the log shows "I/user.lcd\ttrue\ttrue" within 1 s
 
   Scenario: The reset key restarts the board
     Given the firmware "fixtures/firmware/ws-echo"

@@ -19,6 +19,15 @@ pub struct Project {
     pub network: Network,
     /// Host names and the service each leads to.
     pub hosts: BTreeMap<String, String>,
+    /// Pages of the HTTP origin: `[[route]]`.
+    #[serde(rename = "route")]
+    pub routes: Vec<airbench_world::Route>,
+    /// What is on the I2C and SPI buses: `[[device]]`.
+    #[serde(rename = "device")]
+    pub devices: Vec<airbench_luatos::Device>,
+    /// WLANs in reach of a scan: `[[access_point]]`.
+    #[serde(rename = "access_point")]
+    pub access_points: Vec<airbench_luatos::AccessPoint>,
     /// The scenarios.
     pub features: Features,
     /// Defaults of a run.
@@ -69,6 +78,8 @@ pub struct Run {
     pub seed: Option<u64>,
     /// Date and time at the world's beginning, UTC.
     pub start_time: Option<String>,
+    /// File that keeps the board's flash from run to run.
+    pub flash: Option<PathBuf>,
 }
 
 /// Why a project file could not be used.
@@ -140,7 +151,18 @@ path = "."              # folder with your main.lua, a .lua file, or a document
 profile = "cat1-good"   # or lab, cat1-cell-edge, no-nitz, no-sim, or a .toml file
 
 [hosts]                 # names your firmware connects to, and who answers there
-# "ws.example.com" = "airtun"
+# "ws.example.com" = "airtun"             # airtun, mqtt, http, ntp, echo, errdump
+# "iot.example.com" = "tcp:127.0.0.1:1883" # a real server; the run keeps pace with the wall
+
+# [[route]]             # a page of the simulated HTTP server
+# path = "/version"
+# body = "1.0.1"
+
+# [[device]]            # a chip on a bus, as a register map
+# bus = "i2c"
+# id = 0
+# address = 0x44
+# registers = { "0x00" = "12 34" }
 
 [features]
 path = "features"       # Gherkin scenarios: run them with `cucumber`
@@ -148,6 +170,7 @@ path = "features"       # Gherkin scenarios: run them with `cucumber`
 [run]
 seed = 1
 # start_time = "2024-09-03T12:12:00"
+# flash = "flash.json"  # keep the board's files from run to run
 "#;
 
 /// A first scenario, for `airbench init`.
@@ -201,6 +224,15 @@ mod tests {
     fn the_template_is_a_valid_project() {
         let project: Project = toml::from_str(TEMPLATE).unwrap();
         assert_eq!(project.run.seed, Some(1));
+        // What it shows as comments is valid too.
+        let uncommented: Vec<&str> = TEMPLATE
+            .lines()
+            .map(|line| line.strip_prefix("# ").unwrap_or(line))
+            .filter(|line| *line != "airbench project")
+            .collect();
+        let project: Project = toml::from_str(&uncommented.join("\n")).unwrap();
+        assert_eq!(project.routes[0].body, "1.0.1");
+        assert!(project.devices[0].check().is_ok());
     }
 
     #[test]

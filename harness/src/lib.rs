@@ -14,10 +14,14 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod coverage;
+mod document;
 pub mod duration;
+pub mod flash;
 pub mod gherkin;
 pub mod peer;
 pub mod project;
 pub mod recording;
 pub mod scenario;
+mod soc;
 pub mod steps;

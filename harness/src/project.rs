@@ -1,8 +1,11 @@
-//! A user's firmware: a folder, a Lua file, or a document with Lua in it.
+//! A user's firmware: a folder, a script, an image, an archive, or a document.
 
 use std::path::{Path, PathBuf};
 
-use airbench_luatos::Scripts;
+use airbench_luatos::{Scripts, luadb};
+
+use crate::document;
+use crate::soc::{self, SocError};
 
 /// Why a firmware could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,14 @@ pub enum LoadError {
         /// How many there are.
         count: usize,
     },
+    /// An archive without usable scripts.
+    #[error("{path}: {error}")]
+    Soc {
+        /// Which archive.
+        path: PathBuf,
+        /// Why.
+        error: SocError,
+    },
     /// `--block` for something that is no document.
     #[error("--block is for text documents; {0} is a firmware of its own")]
     BlockForFirmware(PathBuf),
@@ -52,41 +63,80 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 /// Loads a firmware and the library folders it needs.
 ///
-/// * a folder with `main.lua`: all `.lua` and `.luac` files in it;
-/// * a `.lua` file: it becomes `main.lua`;
+/// * a folder with `main.lua` or `main.luac`: its files, as Luatools flashes them;
+/// * a `.lua` or `.luac` file: it becomes the main script;
+/// * a LuaDB image (`script.bin`), or a `.soc` archive with one in it;
 /// * anything else is a document: its `block`-th fenced block that contains
 ///   `sys.run()` (the first if none is asked for).
 pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scripts, LoadError> {
-    let mut scripts = Scripts::default();
     let kind = std::fs::metadata(path).map_err(|error| LoadError::Read {
         path: path.to_owned(),
         error,
     })?;
-    let is_lua = path.extension().is_some_and(|extension| extension == "lua");
-    if kind.is_dir() || is_lua {
-        if block.is_some() {
-            return Err(LoadError::BlockForFirmware(path.to_owned()));
-        }
-        if kind.is_dir() {
-            add_folder(&mut scripts, path)?;
-            if scripts.get("main.lua").is_none() && scripts.get("main.luac").is_none() {
-                return Err(LoadError::NoMain(path.to_owned()));
-            }
-        } else {
-            scripts.add("main.lua", read(path)?);
-        }
+    let content = if kind.is_dir() {
+        Vec::new()
     } else {
-        let text = String::from_utf8_lossy(&read(path)?).into_owned();
-        scripts.add("main.lua", program(path, &text, block)?.into_bytes());
+        read(path)?
+    };
+    let lua = path.extension().is_some_and(|extension| extension == "lua");
+    let mut scripts = Scripts::default();
+    let mut document = false;
+    if kind.is_dir() {
+        add_folder(&mut scripts, path, false)?;
+        if scripts.get("main.lua").is_none() && scripts.get("main.luac").is_none() {
+            return Err(LoadError::NoMain(path.to_owned()));
+        }
+    } else if luadb::is_image(&content) {
+        scripts = mount(&content);
+    } else if soc::is_archive(&content) {
+        scripts = mount(
+            &soc::script_image(&content).map_err(|error| LoadError::Soc {
+                path: path.to_owned(),
+                error,
+            })?,
+        );
+    } else if content.starts_with(b"\x1bLua") {
+        scripts.add("main.luac", content);
+    } else if lua {
+        scripts.add("main.lua", content);
+    } else {
+        document = true;
+        let text = String::from_utf8_lossy(&content).into_owned();
+        scripts.add(
+            "main.lua",
+            document::program(path, &text, block)?.into_bytes(),
+        );
+    }
+    if block.is_some() && !document {
+        return Err(LoadError::BlockForFirmware(path.to_owned()));
     }
     for lib in libs {
-        add_folder(&mut scripts, lib)?;
+        add_folder(&mut scripts, lib, true)?;
     }
     Ok(scripts)
 }
 
-/// Adds a folder's scripts, by name, so that runs repeat.
-fn add_folder(scripts: &mut Scripts, folder: &Path) -> Result<(), LoadError> {
+/// The script partition with this image; a damaged one is the firmware's
+/// business.
+fn mount(image: &[u8]) -> Scripts {
+    luadb::read(image).unwrap_or_else(|error| Scripts::damaged(&error))
+}
+
+/// Files of a project folder that are about it, not for the device.
+fn is_for_the_device(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let about = ["toml", "md", "feature", "abtrace", "soc", "binpkg"];
+    path.is_file() && !name.starts_with('.') && !about.contains(&&*extension)
+}
+
+fn is_script(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "lua" || e == "luac")
+}
+
+/// Adds a folder's files (of a library folder only the scripts), by name, so
+/// that runs repeat.
+fn add_folder(scripts: &mut Scripts, folder: &Path, library: bool) -> Result<(), LoadError> {
     let failed = |error| LoadError::Read {
         path: folder.to_owned(),
         error,
@@ -97,7 +147,7 @@ fn add_folder(scripts: &mut Scripts, folder: &Path) -> Result<(), LoadError> {
         .map_err(failed)?
         .into_iter()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "lua" || e == "luac"))
+        .filter(|path| is_for_the_device(path) && (is_script(path) || !library))
         .collect();
     files.sort();
     for file in files {
@@ -109,72 +159,4 @@ fn add_folder(scripts: &mut Scripts, folder: &Path) -> Result<(), LoadError> {
         scripts.add(&name, read(&file)?);
     }
     Ok(())
-}
-
-/// The chosen program of a document.
-fn program(path: &Path, text: &str, block: Option<usize>) -> Result<String, LoadError> {
-    let blocks: Vec<String> = fenced_blocks(text)
-        .into_iter()
-        .filter(|block| block.contains("sys.run()"))
-        .collect();
-    if blocks.is_empty() {
-        return Err(LoadError::NoProgram {
-            path: path.to_owned(),
-        });
-    }
-    let wanted = block.unwrap_or(1);
-    blocks
-        .get(wanted.wrapping_sub(1))
-        .cloned()
-        .ok_or_else(|| LoadError::NoSuchBlock {
-            path: path.to_owned(),
-            block: wanted,
-            count: blocks.len(),
-        })
-}
-
-/// The contents of the ``` fences of a text.
-fn fenced_blocks(text: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut current: Option<String> = None;
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            match current.take() {
-                Some(block) => blocks.push(block),
-                None => current = Some(String::new()),
-            }
-        } else if let Some(block) = &mut current {
-            block.push_str(line);
-            block.push('\n');
-        }
-    }
-    blocks
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DOCUMENT: &str = "text\n```lua\nprint(1)\n```\n```lua\nsys.run() -- one\n```\n  ```\nsys.run() -- two\n  ```\n";
-
-    #[test]
-    fn the_block_with_the_number_is_taken() {
-        let path = Path::new("x.txt");
-        assert_eq!(program(path, DOCUMENT, None).unwrap(), "sys.run() -- one\n");
-        assert_eq!(
-            program(path, DOCUMENT, Some(2)).unwrap(),
-            "sys.run() -- two\n"
-        );
-        let error = program(path, DOCUMENT, Some(3)).unwrap_err().to_string();
-        assert!(error.contains("1 to 2"), "{error}");
-        assert!(program(path, DOCUMENT, Some(0)).is_err());
-    }
-
-    #[test]
-    fn a_document_without_a_program_is_refused() {
-        let error = program(Path::new("x.txt"), "no code", None)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("sys.run()"), "{error}");
-    }
 }

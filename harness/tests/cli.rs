@@ -45,6 +45,7 @@ fn summary(output: &Output, key: &str) -> String {
     let text = stderr(output);
     let line = text
         .lines()
+        .filter_map(|line| line.strip_prefix("I/airbench "))
         .find(|line| line.starts_with(key))
         .unwrap_or_else(|| panic!("no {key} in {text}"));
     line[key.len()..].trim().to_owned()
@@ -194,7 +195,10 @@ fn wrong_inputs_get_one_clear_message_and_exit_code_2() {
             &["run", &good, "--uart1", "script:uart.txt"],
             "uart.txt:1: unknown verb",
         ),
-        (&["run", &good, "--host", "x=mars"], "known services are"),
+        (
+            &["run", &good, "--host", "x=mars"],
+            "write airtun, mqtt or http",
+        ),
         (
             &["run", &good, "--record", "no/such/folder/x"],
             "cannot write the recording",

@@ -33,7 +33,11 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "    LoadVar(S, size);",
         "    { unsigned int size32; LoadVar(S, size32); size = size32; }",
     ),
-    ("lundump", "checksize(S, size_t);", "fchecksize(S, 4, \"size_t\");"),
+    (
+        "lundump",
+        "checksize(S, size_t);",
+        "fchecksize(S, 4, \"size_t\");",
+    ),
     ("ldump", "DumpByte(sizeof(size_t), D);", "DumpByte(4, D);"),
     (
         "ldump",

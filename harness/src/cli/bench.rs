@@ -54,28 +54,28 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         costs.push(wall * 1e6 / world.stats().delivered.max(1) as f64);
     }
     let (best, median) = best_and_median(&mut speeds, f64::max);
-    println!("speed        {best:.0} device-hours per second (median {median:.0})");
+    outln!("speed        {best:.0} device-hours per second (median {median:.0})");
     let (cost, middle) = best_and_median(&mut costs, f64::min);
-    println!("per echo     {cost:.1} µs (median {middle:.1} µs)");
+    outln!("per echo     {cost:.1} µs (median {middle:.1} µs)");
     let (bare, middle) = best_and_median(&mut bare, f64::min);
-    println!(
+    outln!(
         "bare echo    {bare:.1} µs (median {middle:.1} µs): WebSocket over TLS in memory, both ends, nothing else"
     );
-    println!("ratio        {:.2}", cost / bare);
+    outln!("ratio        {:.2}", cost / bare);
     match first_line() {
         Ok(mut times) => {
             let (best, median) = best_and_median(&mut times, f64::min);
-            println!(
+            outln!(
                 "first line   {best:.1} ms after the start of the process (median {median:.1} ms)"
             );
         }
-        Err(error) => println!("first line   not measured: {error}"),
+        Err(error) => outln!("first line   not measured: {error}"),
     }
     match memory(&setup) {
         Some(kib) => {
-            println!("memory       {kib:.0} KiB per simulated device with its network and server")
+            outln!("memory       {kib:.0} KiB per simulated device with its network and server")
         }
-        None => println!("memory       not measured: no /proc/self/statm here"),
+        None => outln!("memory       not measured: no /proc/self/statm here"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,14 +81,14 @@ pub fn cucumber() -> ExitCode {
 
 fn print_steps() {
     for phrase in steps::vocabulary() {
-        println!("{:<5} {}", phrase.keyword, phrase.expression);
-        println!("      {}", phrase.about);
+        outln!("{:<5} {}", phrase.keyword, phrase.expression);
+        outln!("      {}", phrase.about);
     }
-    println!(
+    outln!(
         "\nParameters: {{string}} in \"…\" or '…', {{int}}, {{float}}, {{word}}, {{span}} as 500 ms, 15 s, 1h30m."
     );
     let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
-    println!(
+    outln!(
         "Tags: @needs.X skips a scenario on benches without X: {}.",
         names.join(", ")
     );
@@ -124,7 +124,7 @@ fn runnable(path: &Path) -> Result<Vec<Feature>, String> {
         ) {
             Ok(None) => true,
             Ok(Some(reason)) => {
-                println!("SKIPPED {}: {reason}", scenario.name);
+                outln!("SKIPPED {}: {reason}", scenario.name);
                 false
             }
             Err(error) => {
@@ -232,7 +232,7 @@ fn run(options: Options) -> Result<bool, String> {
         return Err("no scenario was run; look at --name, --tags and --features".to_owned());
     }
     if writer.skipped_steps() > 0 {
-        println!("a step that is not in the vocabulary was skipped; `cucumber --steps` lists it");
+        outln!("a step that is not in the vocabulary was skipped; `cucumber --steps` lists it");
     }
     Ok(!writer.execution_has_failed())
 }

@@ -27,12 +27,12 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let features = options.folder.join("features");
     write(&features.join("boot.feature"), FEATURE)?;
     write(&file, TEMPLATE)?;
-    println!(
+    outln!(
         "wrote {} and {}",
         file.display(),
         features.join("boot.feature").display()
     );
-    println!(
+    outln!(
         "next: put your main.lua beside it (or change [firmware] path), then `airbench run` and `cucumber`"
     );
     Ok(ExitCode::SUCCESS)

@@ -1,18 +1,29 @@
 //! The commands of `airbench`.
 
+/// `println!` for which a closed pipe (`| head`) is no failure.
+macro_rules! outln {
+    ($($arguments:tt)*) => {
+        $crate::cli::say(&(format!($($arguments)*) + "\n"))
+    };
+}
+
+mod api;
 mod bench;
 mod cucumber;
 mod init;
 mod options;
 mod pace;
+mod pack;
 mod replay;
 mod run;
 mod summary;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use api::table;
 pub use cucumber::cucumber;
 pub use options::{EMBEDDED, RunOptions, setup};
 
@@ -39,6 +50,13 @@ enum Command {
     Bench(Box<bench::Options>),
     /// Write an airbench.toml and a first feature into this folder.
     Init(init::Options),
+    /// Write a LuaDB image (script.bin) of a project.
+    Pack(pack::Options),
+    /// List the image's libraries and what is modelled of each.
+    Api(api::ApiOptions),
+    /// List the firmware functions a project uses that are not modelled; exit
+    /// code 1 if there are any.
+    Coverage(api::CoverageOptions),
     /// List the LTE profiles that come with airbench.
     Profiles,
 }
@@ -52,6 +70,9 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Bench(options)) => bench::run(&options),
         Some(Command::Init(options)) => init::run(&options),
+        Some(Command::Pack(options)) => pack::run(&options),
+        Some(Command::Api(options)) => Ok(api::list(&options)),
+        Some(Command::Coverage(options)) => api::run(&options),
         Some(Command::Profiles) => profiles(),
     };
     result.unwrap_or_else(|error| {
@@ -63,9 +84,14 @@ pub fn main() -> ExitCode {
 fn profiles() -> Result<ExitCode, Failure> {
     for name in airbench_lte::builtin_names() {
         let profile = airbench_lte::Profile::load(name)?;
-        println!("{name:<16} {}", profile.about);
+        say(&format!("{name:<16} {}\n", profile.about));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints to standard output; a closed pipe (`| head`) is no failure.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Why a command failed.
@@ -97,6 +123,9 @@ pub enum Failure {
     /// A recording could not be written or read.
     #[error(transparent)]
     Recording(#[from] crate::recording::RecordingError),
+    /// The board's flash could not be kept.
+    #[error(transparent)]
+    Flash(#[from] crate::flash::FlashError),
     /// An option has a wrong value.
     #[error("{0}")]
     Usage(String),

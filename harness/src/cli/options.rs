@@ -10,7 +10,7 @@ use clap::Args;
 use super::Failure;
 use crate::config::{FILE, Project, parse_start_time};
 use crate::peer::Peer;
-use crate::{duration, project};
+use crate::{duration, flash, project};
 
 /// The firmware that runs when none is given.
 pub const EMBEDDED: &str = include_str!("../../../fixtures/firmware/ws-echo/main.lua");
@@ -64,6 +64,10 @@ pub struct RunOptions {
     /// Write a recording for `airbench replay`.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// File that keeps the board's flash (files, fskv, RTC) from run to run; made
+    /// if it is not there.
+    #[arg(long, value_name = "FILE")]
+    pub flash: Option<PathBuf>,
     /// Fail if the script uses a function that is not modelled.
     #[arg(long)]
     pub strict: bool,
@@ -94,6 +98,14 @@ impl RunOptions {
             (asked, _) => Project::find(asked.as_deref())?,
         };
         Ok(project.unwrap_or_default())
+    }
+
+    /// The file that keeps the flash, if any.
+    pub(crate) fn flash(&self, project: &Project) -> Option<PathBuf> {
+        let configured = project.run.flash.as_ref();
+        self.flash
+            .clone()
+            .or_else(|| configured.map(|path| project.resolve(path)))
     }
 
     /// The syntax error in the main script, if it has one.
@@ -137,6 +149,17 @@ pub fn setup(
         .or(project.run.start_time.as_ref())
     {
         setup.epoch = parse_start_time(text).map_err(Failure::Usage)?;
+    }
+    setup.routes.clone_from(&project.routes);
+    setup.devices.clone_from(&project.devices);
+    setup.access_points.clone_from(&project.access_points);
+    for device in &setup.devices {
+        device
+            .check()
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    if let Some(path) = options.flash(project) {
+        setup.flash = flash::read(&path)?.unwrap_or_default();
     }
     for (name, service) in &project.hosts {
         setup.map_name(name, service)?;

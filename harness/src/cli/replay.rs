@@ -22,28 +22,29 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let span = duration::show(replay.end.since(Instant::ZERO));
     let tool = env!("CARGO_PKG_VERSION");
     if replay.tool != tool {
-        println!("recorded by airbench {}, this is {tool}", replay.tool);
+        outln!("recorded by airbench {}, this is {tool}", replay.tool);
     }
     let Some(difference) = replay.difference else {
-        println!(
+        outln!(
             "same: {} events over {span} of device time",
             replay.compared
         );
         return Ok(ExitCode::SUCCESS);
     };
-    println!(
+    outln!(
         "DIFFERENT at event {} of {}:",
-        difference.number, replay.compared
+        difference.number,
+        replay.compared
     );
     for event in &difference.before {
-        println!("           {event}");
+        outln!("           {event}");
     }
     let show = |event: &Option<Event>| {
         event
             .as_ref()
             .map_or("(the end)".to_owned(), Event::to_string)
     };
-    println!("recorded   {}", show(&difference.recorded));
-    println!("replayed   {}", show(&difference.replayed));
+    outln!("recorded   {}", show(&difference.recorded));
+    outln!("replayed   {}", show(&difference.replayed));
     Ok(ExitCode::FAILURE)
 }

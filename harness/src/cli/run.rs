@@ -13,9 +13,9 @@ use airbench_world::{Action, Console, Setup, World};
 use super::pace::{self, Schedule};
 use super::summary::{self, Tally};
 use super::{Failure, RunOptions, setup};
-use crate::duration;
 use crate::peer::{self, Peer, Terminal, Typed};
 use crate::recording::Recorder;
+use crate::{duration, flash};
 
 /// Device time of a run that says nothing about it.
 const DEFAULT_SPAN: Duration = Duration::from_secs(60);
@@ -31,9 +31,7 @@ const HANG: Duration = Duration::from_secs(10);
 
 /// The main job: the built-in firmware for a day.
 pub(super) fn main_job() -> Result<ExitCode, Failure> {
-    println!(
-        "airbench: the built-in firmware (fixtures/firmware/ws-echo) on a simulated Air780E\n"
-    );
+    outln!("airbench: the built-in firmware (fixtures/firmware/ws-echo) on a simulated Air780E\n");
     let options = RunOptions {
         span: Some(MAIN_SPAN),
         ..RunOptions::default()
@@ -56,7 +54,7 @@ fn printer(
     let (quiet, all) = (options.quiet, options.events);
     // Standard output belongs to a UART's peer if one is wired to it.
     let piped = pipes(options) > 0;
-    let live = live(options);
+    let live = live(options, setup);
     let mut out: Box<dyn Write + Send> = if piped {
         Box::new(std::io::stderr())
     } else {
@@ -116,8 +114,8 @@ fn is_live(peer: &Peer) -> bool {
 }
 
 /// The run keeps pace with the wall clock.
-fn live(options: &RunOptions) -> bool {
-    options.realtime || peers(options).any(|(_, peer)| is_live(peer))
+fn live(options: &RunOptions, setup: &Setup) -> bool {
+    options.realtime || setup.is_live() || peers(options).any(|(_, peer)| is_live(peer))
 }
 
 /// Wires the peers up; gives what must stay alive.
@@ -161,7 +159,12 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
             .count(event);
     });
     let recorder = match &options.record {
-        Some(path) => Some(Recorder::start(path, &setup, &mut world, live(options))?),
+        Some(path) => Some(Recorder::start(
+            path,
+            &setup,
+            &mut world,
+            live(options, &setup),
+        )?),
         None => None,
     };
     world.add_sink(printer(&setup, options, shown_until));
@@ -169,7 +172,7 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let (schedule, _terminals) = attach(&mut world, options, &typed)?;
     drop(typed);
 
-    let live = live(options);
+    let live = live(options, &setup);
     let end = match options.span {
         Some(span) => Instant::ZERO + span,
         None if live => Instant::FAR,
@@ -200,6 +203,9 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
         recorder.finish(&world)?;
     }
     world.flush_sinks();
+    if let Some(path) = options.flash(&project) {
+        flash::write(&path, world.board().flash())?;
+    }
     let tally = tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
     summary::print(&mut world, &tally, setup.seed, wall);
     outcome?;

@@ -220,11 +220,7 @@ fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>,
     Ok(wanted)
 }
 
-fn debug_information(
-    reader: &mut Reader<'_>,
-    code: usize,
-    upvalues: usize,
-) -> Result<(), Corrupt> {
+fn debug_information(reader: &mut Reader<'_>, code: usize, upvalues: usize) -> Result<(), Corrupt> {
     let lines = reader.count(4)?;
     if lines != 0 && lines != code {
         return Err(Corrupt);

@@ -49,8 +49,8 @@ pub fn vm(seed: u64) -> Result<Vm<Runtime>, VmError> {
 
 fn main(cx: &mut Call<'_>) {
     boot(cx);
-    run(cx);
-    dead_time(cx);
+    let missing = run(cx);
+    dead_time(cx, missing);
     leave(cx, Exit::Reset(PowerOnReason::Software));
 }
 
@@ -86,6 +86,13 @@ fn boot(cx: &mut Call<'_>) {
     };
     rt.lib_line(Level::Info, banner);
     rt.lib_line(Level::Info, "main ROM Build: Sep  3 2024 15:55:27");
+    if let Some(why) = rt.config.scripts.damage().map(str::to_owned) {
+        // A damaged entry has no words of the firmware's own.
+        if !why.starts_with("file ") {
+            rt.lib_line(Level::Warn, &format!("luadb {why}"));
+        }
+        rt.lib_line(Level::Debug, "vfs mount error ret -1");
+    }
     let opened = libs::open_all(cx);
     assert!(opened.is_ok(), "the libraries open in an empty heap");
     cx.set_gc_pause(GC_PAUSE);
@@ -106,15 +113,12 @@ fn boot(cx: &mut Call<'_>) {
     wait_for_uptime(cx, u64::try_from(start).unwrap_or(0));
 }
 
-/// Runs `main.lua` and reports how it ended.
-fn run(cx: &mut Call<'_>) {
+/// Runs `main.lua` and reports how it ended: `true` if there was none.
+fn run(cx: &mut Call<'_>) -> bool {
     // Inside a C function, as on the board: tracebacks end with `[C]: in ?`.
     cx.push_function(run_main);
     let result = cx.call(0, 0);
     let missing = result.is_err() && cx.to_bytes(-1) == Some(b"module 'main' not found");
-    if missing {
-        report_missing(cx);
-    }
     match result {
         Ok(()) => {
             let text = "main.lua has come to its end; sys.run() must be its last line";
@@ -123,6 +127,7 @@ fn run(cx: &mut Call<'_>) {
         }
         Err(_) => report(cx),
     }
+    missing
 }
 
 fn run_main(cx: &mut Call<'_>) -> Results {
@@ -149,38 +154,29 @@ fn report(cx: &mut Call<'_>) {
     rt.errdump_system(&message);
 }
 
-/// Without a main script the firmware complains once a second for ever.
-fn report_missing(cx: &mut Call<'_>) {
-    let rt = cx.host();
-    rt.record(
-        Source::Board,
-        EventKind::ScriptError,
-        "module 'main' not found",
-    );
-    loop {
-        let rt = cx.host();
-        rt.lib_line(
-            Level::Error,
-            "main module 'main' not found, 未找到 main.lua",
-        );
-        rt.lib_line(
-            Level::Error,
-            "main see https://wiki.luatos.com for a quick start",
-        );
-        let next = rt.now() + Duration::from_secs(1);
-        suspend(cx, Wait::Until(next));
-    }
-}
-
-/// The firmware feeds its watchdog and waits; no Lua runs.
-fn dead_time(cx: &mut Call<'_>) {
+/// The firmware feeds its watchdog and waits; no Lua runs. Without a main
+/// script it says every second where to begin.
+fn dead_time(cx: &mut Call<'_>, missing: bool) {
     cx.host()
         .lib_line(Level::Error, "main Lua VM exit!! reboot in 15000ms");
+    let guide = if cx.host().config.core.is_new() {
+        "https://docs.openluat.com"
+    } else {
+        "https://wiki.luatos.com/boardGuide/roadmap.html"
+    };
     // Twice as often as the firmware, so that a dog of one second, whose time is
     // up in the same moment as the sleep, does not bite.
-    for _ in 0..2 * EXIT_SECONDS {
+    for half in 0..2 * EXIT_SECONDS {
         let rt = cx.host();
         rt.watchdog.feed(rt.now());
+        if missing && half % 2 == 0 {
+            for words in [
+                "未找到main.lua,请刷入脚本以运行程序,luatos快速入门教程",
+                "The main.lua not found, please flash the script to run the program, luatos quick start",
+            ] {
+                rt.lib_line(Level::Error, &format!("main {words}: {guide}"));
+            }
+        }
         let next = rt.now() + Duration::from_millis(500);
         suspend(cx, Wait::Until(next));
     }
@@ -197,23 +193,37 @@ pub struct ScriptError {
 /// Compiles the main script, so that a syntax error can be told from an error
 /// at run time. Libraries are the firmware's business when they are required.
 pub fn check(scripts: &Scripts) -> Result<(), ScriptError> {
+    match scripts.get("main.lua") {
+        Some(code) => compile(code, "main.lua", false).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// A script as the byte code of the device (`luac`, 32-bit numbers), with or
+/// without lines and names of variables.
+pub fn compile(code: &[u8], name: &str, strip_debug: bool) -> Result<Vec<u8>, ScriptError> {
     struct Job {
         code: Vec<u8>,
-        result: Result<(), ScriptError>,
+        chunk: String,
+        strip: bool,
+        result: Result<Vec<u8>, ScriptError>,
     }
     fn compile(cx: &mut airbench_lua32::Cx<'_, Job>) {
         let code = std::mem::take(&mut cx.host().code);
-        if cx.load(&code, "@main.lua").is_err() {
+        let chunk = cx.host().chunk.clone();
+        let strip = cx.host().strip;
+        cx.host().result = if cx.load(&code, &chunk).is_ok() {
+            Ok(cx.dump(strip).unwrap_or_default())
+        } else {
             let text = String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
-            cx.host().result = Err(ScriptError { message: text });
-        }
+            Err(ScriptError { message: text })
+        };
     }
-    let Some(code) = scripts.get("main.lua") else {
-        return Ok(());
-    };
     let mut job = Job {
         code: code.to_vec(),
-        result: Ok(()),
+        chunk: format!("@{name}"),
+        strip: strip_debug,
+        result: Ok(Vec::new()),
     };
     // A generous heap: size is the board's business, not the compiler's.
     let vm = Vm::new(VmConfig {

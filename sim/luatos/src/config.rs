@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::devices::Device;
 use crate::libs::wlan::AccessPoint;
+use crate::luadb::LuadbError;
 
 /// Who the device is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,9 +133,25 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scripts {
     files: Vec<(String, Vec<u8>)>,
+    /// What the firmware says of an image it cannot mount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
 }
 
 impl Scripts {
+    /// A script partition whose image the firmware cannot mount.
+    pub fn damaged(error: &LuadbError) -> Self {
+        Self {
+            damage: Some(error.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// Why the image cannot be mounted, if it cannot.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
     /// Adds a file; the first of a name wins.
     pub fn add(&mut self, name: &str, content: Vec<u8>) {
         if self.get(name).is_none() {

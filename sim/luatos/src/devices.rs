@@ -159,6 +159,10 @@ impl Devices {
         }
         let pointer = device.pointer;
         device.pointer += len;
-        Some((0..len).map(|at| device.registers[(pointer + at) % 256]).collect())
+        Some(
+            (0..len)
+                .map(|at| device.registers[(pointer + at) % 256])
+                .collect(),
+        )
     }
 }

@@ -123,7 +123,9 @@ pub fn read(image: &[u8]) -> Result<Scripts, LuadbError> {
 /// Ends a head with the sum of its bytes.
 fn seal(head: &mut Vec<u8>) {
     head.extend_from_slice(&[END, 2]);
-    let sum = head.iter().fold(0u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
+    let sum = head
+        .iter()
+        .fold(0u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
     head.extend_from_slice(&sum.to_le_bytes());
 }
 

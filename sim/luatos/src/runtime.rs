@@ -8,12 +8,12 @@ use airbench_lua32::Cx;
 use airbench_trace::{Event, Kind, Source};
 
 use crate::config::{Config, PowerOnReason};
+use crate::devices::Devices;
 use crate::flash::Flash;
 use crate::fs::{OpenFile, Volume};
 use crate::heap::SystemHeap;
-use crate::libs::errdump::ErrDump;
-use crate::devices::Devices;
 use crate::libs::adc::Adc;
+use crate::libs::errdump::ErrDump;
 use crate::libs::gpio::Gpio;
 use crate::libs::hash::Hasher;
 use crate::libs::mcu::Registers;
@@ -148,6 +148,9 @@ pub struct Runtime {
     pub(crate) gc: crate::libs::rtos::AutoGc,
     /// WebSocket messages handed to the script.
     pub delivered: u64,
+    /// What the new core's `socket.dft` sets: the adapter of sockets that name
+    /// none.
+    pub(crate) default_adapter: i32,
     /// Calls of functions that are not modelled, by name.
     pub unmodelled: BTreeMap<String, u64>,
     events: Vec<Event>,
@@ -225,6 +228,7 @@ impl Runtime {
             heap_baseline: 0,
             gc: crate::libs::rtos::AutoGc::default(),
             delivered: 0,
+            default_adapter: crate::libs::socket::CELLULAR,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),
             config,

@@ -35,7 +35,7 @@ pub(crate) const LIBRARY: Library = Library {
 };
 
 /// `fs.fsstat(path)`: true, blocks, used, block size, name.
-fn fsstat(cx: &mut Call<'_>) -> Results {
+pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
     let path = if cx.is_none_or_nil(1) {
         "/".to_owned()
     } else {

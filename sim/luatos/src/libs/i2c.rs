@@ -58,7 +58,7 @@ fn bus(cx: &mut Call<'_>) -> Result<i32, Raise> {
 }
 
 fn exists(bus: i32) -> bool {
-    bus < 2 || bus >= SOFT_BASE
+    !(2..SOFT_BASE).contains(&bus)
 }
 
 /// Writes; the driver's code.

@@ -24,6 +24,9 @@ pub(crate) const LIBRARY: Library = Library {
         ("lsdir", lsdir),
         ("mkfs", mkfs),
         ("lsmount", lsmount),
+        ("dexist", folder_exists),
+        ("fsstat", super::fs::fsstat),
+        ("fsize", file_size),
     ],
     constants: &[],
 };
@@ -433,6 +436,17 @@ fn rmdir(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
     let result = remove_folder(cx.host(), &path);
     outcome(cx, result)
+}
+
+/// `io.dexist(path)` of the new core.
+fn folder_exists(cx: &mut Call<'_>) -> Results {
+    let path = cx.check_text(1)?;
+    let found = match cx.host().volume(&path) {
+        Some((volume, rest)) => volume.list(rest).is_some(),
+        None => true,
+    };
+    cx.push_boolean(found);
+    Ok(1)
 }
 
 /// `io.lsdir(path, count, offset)`. Sizes are looked up by path and name put

@@ -24,8 +24,12 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
         let imei = cx.host().config.identity.imei.clone();
         text(cx, &imei)
     }),
-    ("imsi", |cx| of_sim(cx, |rt| rt.config.identity.imsi.clone())),
-    ("iccid", |cx| of_sim(cx, |rt| rt.config.identity.iccid.clone())),
+    ("imsi", |cx| {
+        of_sim(cx, |rt| rt.config.identity.imsi.clone())
+    }),
+    ("iccid", |cx| {
+        of_sim(cx, |rt| rt.config.identity.iccid.clone())
+    }),
     ("sn", |cx| {
         let mut sn = cx.host().config.identity.imei.clone().into_bytes();
         sn.resize(SN, 0);
@@ -272,7 +276,11 @@ fn of_sim(cx: &mut Call<'_>, value: fn(&Runtime) -> String) -> Results {
 /// A reading, or 0 before the first report.
 fn measured(cx: &mut Call<'_>, of: fn(&Radio) -> i32) -> Results {
     let mobile = &cx.host().mobile;
-    let value = if mobile.registered { of(&mobile.radio) } else { 0 };
+    let value = if mobile.registered {
+        of(&mobile.radio)
+    } else {
+        0
+    };
     cx.push_integer(value);
     Ok(1)
 }

@@ -57,6 +57,7 @@ use airbench_lua32::{Func, Member, Members, Raise};
 use airbench_trace::{Kind, Source};
 
 use crate::args::{Args, Call, Results};
+use crate::config::Core;
 use crate::exports::{self, Export};
 use crate::runtime::Runtime;
 
@@ -142,7 +143,8 @@ fn extensions(name: &str) -> &'static [(&'static str, Func<Runtime>)] {
 /// Opens everything a script finds, in the firmware's order.
 pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     base::open(cx)?;
-    for (name, members) in objects() {
+    let core = cx.host().config.core;
+    for (name, members) in objects(core) {
         open_object(cx, name, members)?;
     }
     // The firmware knows fskv by its old name too.
@@ -161,11 +163,17 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
 }
 
 /// The image's library objects, in the firmware's order; PUC's own come first.
-fn objects() -> &'static [(&'static str, Members<Runtime>)] {
-    static OBJECTS: OnceLock<Vec<(&str, Members<Runtime>)>> = OnceLock::new();
-    OBJECTS.get_or_init(|| {
-        let stock = STOCK.iter().flat_map(|(name, _)| exports::find(name));
-        let own = exports::v1112()
+fn objects(core: Core) -> &'static [(&'static str, Members<Runtime>)] {
+    type Objects = OnceLock<Vec<(&'static str, Members<Runtime>)>>;
+    static V1112: Objects = OnceLock::new();
+    static NEW: Objects = OnceLock::new();
+    let made = match core {
+        Core::V1112 => &V1112,
+        Core::New => &NEW,
+    };
+    made.get_or_init(|| {
+        let stock = STOCK.iter().flat_map(|(name, _)| exports::find(core, name));
+        let own = exports::image(core)
             .iter()
             .filter(|export| !is_stock(export.name));
         stock
@@ -275,20 +283,41 @@ pub(crate) fn report_not_modelled(rt: &mut Runtime, name: &str) {
     rt.line(format!("E/{library} not modelled: {name}"));
 }
 
-/// Names of the modelled functions, as `library.function`, for the tables.
-pub fn modelled() -> Vec<String> {
-    let mut names = Vec::new();
-    for (library, members) in objects() {
-        for (name, member) in &members.0 {
-            let function = match member {
-                Member::Function(_) => true,
-                Member::Given => !exports::is_constant(library, name),
-                _ => false,
+/// How far a function of the image is modelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Modelled {
+    /// It does what the firmware does.
+    Yes,
+    /// The call is accepted, logged as an event, and called not modelled once.
+    Accepted,
+    /// Calling it raises an error that says so.
+    No,
+}
+
+/// The functions of a core's image: library, name, how far it is modelled.
+pub fn api(core: Core) -> impl Iterator<Item = (&'static str, &'static str, Modelled)> {
+    objects(core).iter().flat_map(move |(library, members)| {
+        let export = exports::find(core, library);
+        members.0.iter().filter_map(move |(name, member)| {
+            let modelled = match member {
+                Member::Function(_) => Modelled::Yes,
+                Member::Given if export.is_none_or(|e| !e.is_constant(name)) => Modelled::Yes,
+                Member::Named(..) if accepted::is_accepted(library) => Modelled::Accepted,
+                Member::Named(..) => Modelled::No,
+                _ => return None,
             };
-            if function {
-                names.push(format!("{library}.{name}"));
-            }
-        }
-    }
-    names
+            Some((*library, *name, modelled))
+        })
+    })
+}
+
+/// Library and name of every function written here.
+#[cfg(test)]
+pub(crate) fn own_functions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LIBRARIES.iter().flat_map(|library| {
+        library
+            .functions
+            .iter()
+            .map(|(name, _)| (library.name, *name))
+    })
 }

@@ -140,7 +140,11 @@ impl Runtime {
         let Some(wake) = self.power.woken_by else {
             return "pm poweron: Power/Reset".to_owned();
         };
-        let mode = if wake.mode == HIBERNATE { "Hib" } else { "Sleep2" };
+        let mode = if wake.mode == HIBERNATE {
+            "Hib"
+        } else {
+            "Sleep2"
+        };
         let (source, id) = match wake.dtimer {
             Some(id) => ("RTC", id),
             None => ("IO", 255),
@@ -166,10 +170,7 @@ fn request(cx: &mut Call<'_>) -> Results {
         let before = std::mem::replace(&mut rt.power.requested, mode);
         rt.power.usb_ignored = false;
         let (new, old) = (mode_name(mode), mode_name(before));
-        rt.lib_line(
-            Level::Info,
-            &format!("pm request mode={new}, prev={old}"),
-        );
+        rt.lib_line(Level::Info, &format!("pm request mode={new}, prev={old}"));
     } else {
         bad_mode(cx, mode);
     }

@@ -48,8 +48,7 @@ fn get(cx: &mut Call<'_>) -> Results {
 /// The time in a table, or a warning and `None`.
 fn time_table(cx: &mut Call<'_>, index: i32) -> Result<Option<i64>, airbench_lua32::Raise> {
     if cx.kind(index) != Kind::Table {
-        cx.host()
-            .lib_line(Level::Warn, "rtc rtc time need table");
+        cx.host().lib_line(Level::Warn, "rtc rtc time need table");
         return Ok(None);
     }
     let mut fields = [0i64; 6];

@@ -81,10 +81,7 @@ fn send(cx: &mut Call<'_>) -> Results {
     }
     let mut pdu_mode = !text.is_ascii();
     if pdu_mode {
-        rt.lib_line(
-            Level::Debug,
-            "sms found non-ASCII char, using PDU mode",
-        );
+        rt.lib_line(Level::Debug, "sms found non-ASCII char, using PDU mode");
     }
     if !(3..=29).contains(&phone.len()) {
         let line = format!("sms phone is too short or too long!! {}", phone.len());
@@ -148,7 +145,10 @@ fn encode(phone: &str, text: &str, gateway: bool) -> String {
         pdu.push(pair.get(1).map_or('F', |c| char::from(*c)));
         pdu.push(char::from(pair[0]));
     }
-    let body: String = text.encode_utf16().map(|unit| format!("{unit:04X}")).collect();
+    let body: String = text
+        .encode_utf16()
+        .map(|unit| format!("{unit:04X}"))
+        .collect();
     pdu.push_str(&format!("0008{:02X}{body}", body.len() / 2));
     pdu
 }

@@ -40,6 +40,8 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("sntp", sntp),
     ("ntptm", ntptm),
     ("sntp_port", sntp_port),
+    ("dft", default_adapter),
+    ("close_all", close_all),
 ];
 
 /// Class of control blocks.
@@ -47,7 +49,7 @@ const CLASS: u32 = 6;
 /// Callbacks get a control block as a bare pointer: this plus its number.
 const LIGHT: u32 = 0x0C10_0000;
 /// The adapter of the cellular network, and the only one.
-const CELLULAR: i32 = 1;
+pub(crate) const CELLULAR: i32 = 1;
 /// Adapters have numbers below this.
 const ADAPTERS: i32 = 10;
 
@@ -83,7 +85,8 @@ fn let_go(cx: &mut Call<'_>, id: u32) {
 
 /// `socket.create(adapter, callback or task name)`.
 fn create(cx: &mut Call<'_>) -> Results {
-    let number = cx.opt_integer(1, CELLULAR)?;
+    let default = cx.host().default_adapter;
+    let number = cx.opt_integer(1, default)?;
     let listener = match cx.kind(2) {
         Kind::Function => {
             cx.push_value(2);
@@ -372,7 +375,8 @@ fn state(cx: &mut Call<'_>) -> Results {
 
 /// `setDNS(adapter, slot from 1, address)`.
 fn set_dns(cx: &mut Call<'_>) -> Results {
-    let number = cx.opt_integer(1, CELLULAR)?;
+    let default = cx.host().default_adapter;
+    let number = cx.opt_integer(1, default)?;
     let slot = cx.opt_integer(2, 1)?;
     let address = if cx.is_integer(3) {
         address_of(cx.check_integer(3)?)
@@ -393,7 +397,8 @@ fn set_dns(cx: &mut Call<'_>) -> Results {
 
 /// Address, mask, gateway, IPv6; nothing without a network.
 fn local_ip(cx: &mut Call<'_>) -> Results {
-    let number = cx.opt_integer(1, CELLULAR)?;
+    let default = cx.host().default_adapter;
+    let number = cx.opt_integer(1, default)?;
     let address = cx.host().network.address();
     let Some(address) = address.filter(|_| number == CELLULAR) else {
         return Ok(0);
@@ -434,6 +439,35 @@ fn adapter(cx: &mut Call<'_>) -> Results {
     cx.push_boolean(ready);
     cx.push_integer(number);
     Ok(2)
+}
+
+/// `dft(adapter)` of the new core: sets the default; gives it and the adapter
+/// registered last.
+fn default_adapter(cx: &mut Call<'_>) -> Results {
+    if cx.is_integer(1) {
+        let id = cx.check_integer(1)?;
+        if (0..ADAPTERS).contains(&id) {
+            cx.host().default_adapter = id;
+        }
+    }
+    let default = cx.host().default_adapter;
+    cx.push_integer(default);
+    cx.push_integer(CELLULAR);
+    Ok(2)
+}
+
+/// `close_all(adapter)` of the new core: whether there could be such an adapter.
+fn close_all(cx: &mut Call<'_>) -> Results {
+    let id = cx.to_integer(1).filter(|_| cx.kind(1) == Kind::Number);
+    let known = id.is_some_and(|id| (0..ADAPTERS).contains(&(id & 0xFF)));
+    if known && id.is_some_and(|id| id & 0xFF == CELLULAR) {
+        let rt = cx.host();
+        for ctrl in rt.ctrl_ids() {
+            rt.ctrl_close(ctrl);
+        }
+    }
+    cx.push_boolean(known);
+    Ok(1)
 }
 
 /// `sntp(server or servers, adapter)`: no result; a topic tells.

@@ -61,7 +61,8 @@ pub(crate) struct Wiring {
 pub(crate) fn open(cx: &mut Call<'_>) {
     static MEMBERS: OnceLock<Members<Runtime>> = OnceLock::new();
     let members = MEMBERS.get_or_init(|| {
-        let member = |(name, func): &(&'static str, Func<Runtime>)| (*name, Member::Function(*func));
+        let member =
+            |(name, func): &(&'static str, Func<Runtime>)| (*name, Member::Function(*func));
         Members(METHODS.iter().map(member).collect())
     });
     cx.push_table(0, 2);

@@ -12,11 +12,7 @@ use crate::runtime::Runtime;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "wlan",
-    functions: &[
-        ("init", init),
-        ("scan", scan),
-        ("scanResult", scan_result),
-    ],
+    functions: &[("init", init), ("scan", scan), ("scanResult", scan_result)],
     constants: &[],
 };
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use airbench_lua32::{Kind, Member, Members, Raise};
 
 use crate::args::{Args, Call, Results};
+use crate::config::Core;
 use crate::libs::Library;
 use crate::libs::zbuff_frame::{self, Frame};
 use crate::libs::{zbuff_methods, zbuff_numbers};
@@ -125,15 +126,23 @@ impl Runtime {
 /// Registry slot of the function that finds methods by name.
 const METHODS: &str = "zbuff methods";
 
-fn methods() -> &'static Members<Runtime> {
-    static METHODS: OnceLock<Members<Runtime>> = OnceLock::new();
-    METHODS.get_or_init(|| {
+/// Methods the core of 2026 added.
+const NEW_METHODS: &[&str] = &["toBase64"];
+
+fn methods(core: Core) -> &'static Members<Runtime> {
+    static V1112: OnceLock<Members<Runtime>> = OnceLock::new();
+    static NEW: OnceLock<Members<Runtime>> = OnceLock::new();
+    let made = if core.is_new() { &NEW } else { &V1112 };
+    made.get_or_init(|| {
         let all = [
             zbuff_methods::METHODS,
             zbuff_numbers::METHODS,
             zbuff_frame::METHODS,
         ];
-        let all = all.into_iter().flatten();
+        let all = all
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| core.is_new() || !NEW_METHODS.contains(name));
         Members(
             all.map(|(name, func)| (*name, Member::Function(*func)))
                 .collect(),
@@ -157,7 +166,8 @@ pub(crate) fn open(cx: &mut Call<'_>) {
     cx.set_field(-2, "__name");
     cx.set_class(CLASS);
     cx.push_table(0, 0);
-    cx.make_rotable(methods());
+    let core = cx.host().config.core;
+    cx.make_rotable(methods(core));
     cx.make_method_index();
     cx.set_registry(METHODS);
 }

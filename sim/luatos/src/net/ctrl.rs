@@ -193,6 +193,11 @@ impl Runtime {
         !orderly
     }
 
+    /// All control blocks there are.
+    pub(crate) fn ctrl_ids(&self) -> Vec<u32> {
+        self.ctrls.iter().map(|(id, _)| id).collect()
+    }
+
     /// `socket.close`: at once and without a word; the state stays as it was.
     pub(crate) fn ctrl_close(&mut self, id: u32) {
         let now = self.now();

@@ -269,9 +269,8 @@ impl Socket {
             self.awaiting = false;
             events.push_back((self.owner, SocketEvent::Acknowledged));
         }
-        match self.tls {
-            Some(_) => self.work_tls(now, stack, tcp, compute, events),
-            None => {}
+        if self.tls.is_some() {
+            self.work_tls(now, stack, tcp, compute, events);
         }
         let readable = self.pending(stack);
         if readable > self.announced && self.state == State::Online {

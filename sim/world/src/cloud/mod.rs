@@ -10,7 +10,10 @@ use airbench_trace::Kind;
 
 /// What a guest program saw, ready for the log.
 #[derive(Clone, Default)]
-pub(crate) struct Notes(Arc<Mutex<Vec<(Kind, Vec<u8>)>>>);
+pub(crate) struct Notes(Arc<Mutex<Vec<Note>>>);
+
+/// What happened and its bytes.
+type Note = (Kind, Vec<u8>);
 
 impl Notes {
     /// Adds one.
