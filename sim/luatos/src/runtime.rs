@@ -1,6 +1,7 @@
 //! The state behind the VM: device time, message bus, drivers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_clock::{Instant, Rng};
@@ -19,6 +20,7 @@ use crate::libs::hash::Hasher;
 use crate::libs::mcu::Registers;
 use crate::libs::mobile::Mobile;
 use crate::libs::pm::{DTIMERS, Power, WakeUp};
+use crate::libs::protobuf::Schema;
 use crate::libs::pwm;
 use crate::libs::repl::Repl;
 use crate::libs::rtc::BASE_YEAR;
@@ -148,6 +150,8 @@ pub struct Runtime {
     pub(crate) gc: crate::libs::rtos::AutoGc,
     /// WebSocket messages handed to the script.
     pub delivered: u64,
+    /// Types that `protobuf.load` has read.
+    pub(crate) protobuf: Arc<Schema>,
     /// What the new core's `socket.dft` sets: the adapter of sockets that name
     /// none.
     pub(crate) default_adapter: i32,
@@ -228,6 +232,7 @@ impl Runtime {
             heap_baseline: 0,
             gc: crate::libs::rtos::AutoGc::default(),
             delivered: 0,
+            protobuf: Arc::default(),
             default_adapter: crate::libs::socket::CELLULAR,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),

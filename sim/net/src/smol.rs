@@ -140,8 +140,25 @@ impl SmolStack {
             !matches!(state, Some(tcp::State::Listen | tcp::State::SynReceived))
         })?;
         let (port, id) = self.listening.remove(index);
-        self.listen(port);
         Some((id, port))
+    }
+
+    /// A socket that has begun to take a connection leaves its port to another.
+    fn keep_listening(&mut self) {
+        for index in 0..self.listening.len() {
+            let (port, _) = self.listening[index];
+            let listens = |id: &TcpId| {
+                let connection = self.tcp.get(id);
+                connection.is_some_and(|c| {
+                    let socket = self.sockets.get::<tcp::Socket<'_>>(c.handle);
+                    socket.state() == tcp::State::Listen
+                })
+            };
+            let mut same_port = self.listening.iter().filter(|(p, _)| *p == port);
+            if !same_port.any(|(_, id)| listens(id)) {
+                self.listen(port);
+            }
+        }
     }
 
     fn add_tcp(&mut self) -> TcpId {
@@ -402,8 +419,18 @@ impl IpStack for SmolStack {
     }
 
     fn poll(&mut self, now: Instant) {
-        self.interface
-            .poll(smol_now(now), &mut self.queues, &mut self.sockets);
+        // Packet by packet, so that two connections that begin at once both
+        // find somebody listening.
+        let mut waiting = std::mem::take(&mut self.queues.rx);
+        loop {
+            self.queues.rx.extend(waiting.pop_front());
+            self.interface
+                .poll(smol_now(now), &mut self.queues, &mut self.sockets);
+            self.keep_listening();
+            if waiting.is_empty() {
+                break;
+            }
+        }
         self.give_up_on_the_silent(now);
         if !self.closing.is_empty() {
             self.forget_closed();

@@ -6,6 +6,10 @@
 use aes::{Aes128, Aes192, Aes256};
 use cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit};
 use des::{Des, TdesEde2, TdesEde3};
+use ghash::GHash;
+use ghash::universal_hash::UniversalHash;
+
+use crate::config::Core;
 
 /// A cipher's key schedule, block by block.
 trait BlockCipher {
@@ -36,6 +40,7 @@ enum Mode {
     Ofb,
     Ctr,
     Gcm,
+    Ccm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,9 @@ pub(crate) enum Failure {
     Unknown,
     SetKey,
     SetIv,
+    LongIv,
+    /// CCM, which the firmware never starts.
+    NotStarted,
     /// A part of a block where only whole ones will do.
     Update,
     /// Wrong padding or a part of a block at the end.
@@ -67,8 +75,33 @@ pub(crate) const FULL_BLOCK: u16 = 0x6280;
 /// MBEDTLS_ERR_CIPHER_INVALID_PADDING
 pub(crate) const INVALID_PADDING: u16 = 0x6200;
 
-/// All ciphers of the image, in mbedTLS's order.
-pub(crate) const NAMES: &[&str] = &[
+/// The ciphers of V1112's image, in mbedTLS's order.
+const V1112: &[&str] = &[
+    "AES-128-ECB",
+    "AES-192-ECB",
+    "AES-256-ECB",
+    "AES-128-CBC",
+    "AES-192-CBC",
+    "AES-256-CBC",
+    "AES-128-CTR",
+    "AES-192-CTR",
+    "AES-256-CTR",
+    "AES-128-GCM",
+    "AES-192-GCM",
+    "AES-256-GCM",
+    "AES-128-CCM",
+    "AES-192-CCM",
+    "AES-256-CCM",
+    "DES-ECB",
+    "DES-EDE-ECB",
+    "DES-EDE3-ECB",
+    "DES-CBC",
+    "DES-EDE-CBC",
+    "DES-EDE3-CBC",
+];
+
+/// Those of the core of 2026.
+const NEW: &[&str] = &[
     "AES-128-ECB",
     "AES-192-ECB",
     "AES-256-ECB",
@@ -95,6 +128,16 @@ pub(crate) const NAMES: &[&str] = &[
     "DES-EDE3-CBC",
 ];
 
+/// All ciphers of a core's image.
+pub(crate) fn names(core: Core) -> &'static [&'static str] {
+    if core.is_new() { NEW } else { V1112 }
+}
+
+/// What the new core authenticates besides the data, whatever it is told.
+const ADDITIONAL: &[u8; 16] = b"1234567890123456";
+/// Longest initialisation vector (MBEDTLS_MAX_IV_LENGTH).
+const LONGEST_IV: usize = 16;
+
 /// A `crypto.cipher_encrypt` or `_decrypt` call.
 pub(crate) struct Request<'a> {
     pub(crate) name: &'a str,
@@ -102,8 +145,8 @@ pub(crate) struct Request<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) iv: &'a [u8],
     pub(crate) encrypt: bool,
-    /// The new core takes zero padding off again.
-    pub(crate) strip_zeros: bool,
+    /// The core: they differ in ECB's paddings and in GCM.
+    pub(crate) core: Core,
 }
 
 fn keyed(name: &str, key: &[u8]) -> Option<Box<dyn BlockCipher>> {
@@ -131,6 +174,7 @@ fn mode(name: &str) -> Mode {
         "OFB" => Mode::Ofb,
         "CTR" => Mode::Ctr,
         "GCM" => Mode::Gcm,
+        "CCM" => Mode::Ccm,
         _ => Mode::Ecb,
     }
 }
@@ -141,9 +185,9 @@ fn xor(block: &mut [u8], with: &[u8]) {
     }
 }
 
-/// Runs a request: what came out, and what stopped it.
+/// Runs a request: what came out, and what stopped it; GCM's tag comes last.
 pub(crate) fn run(request: &Request<'_>, data: &[u8]) -> (Vec<u8>, Option<Failure>) {
-    let known = NAMES.contains(&request.name);
+    let known = names(request.core).contains(&request.name);
     let Some((family, mode_name)) = request.name.rsplit_once('-').filter(|_| known) else {
         return (Vec::new(), Some(Failure::Unknown));
     };
@@ -153,10 +197,12 @@ pub(crate) fn run(request: &Request<'_>, data: &[u8]) -> (Vec<u8>, Option<Failur
     };
     let block = if family.starts_with("AES") { 16 } else { 8 };
     let wanted = match mode {
-        Mode::Ecb => 0,
-        Mode::Gcm => 12,
+        Mode::Ecb | Mode::Gcm | Mode::Ccm => 0,
         _ => block,
     };
+    if request.iv.len() > LONGEST_IV {
+        return (Vec::new(), Some(Failure::LongIv));
+    }
     if !request.iv.is_empty() && request.iv.len() < wanted {
         return (Vec::new(), Some(Failure::SetIv));
     }
@@ -174,6 +220,10 @@ pub(crate) fn run(request: &Request<'_>, data: &[u8]) -> (Vec<u8>, Option<Failur
         Mode::Ecb => ecb(&*cipher, request, block, data),
         Mode::Cbc if request.encrypt => cbc_encrypt(&*cipher, iv, padding, data),
         Mode::Cbc => cbc_decrypt(&*cipher, iv, padding, data),
+        Mode::Ccm => (Vec::new(), Some(Failure::NotStarted)),
+        Mode::Gcm if request.core.is_new() && !request.iv.is_empty() => {
+            (gcm(&*cipher, request.iv, request.encrypt, data), None)
+        }
         stream => (
             stream_mode(&*cipher, stream, iv, request.encrypt, data),
             None,
@@ -190,10 +240,25 @@ fn ecb(
 ) -> (Vec<u8>, Option<Failure>) {
     let mut data = data.to_vec();
     let pkcs7 = request.padding == "PKCS7";
-    if request.encrypt && (pkcs7 || request.padding == "ZERO") {
+    if request.encrypt {
         let missing = block - data.len() % block;
-        let fill = if pkcs7 { missing as u8 } else { 0 };
-        data.resize(data.len() + missing, fill);
+        let new = request.core.is_new();
+        let (first, fill, last) = match request.padding {
+            "PKCS7" => (missing as u8, missing as u8, missing as u8),
+            "ZERO" => (0, 0, 0),
+            "ZEROS" if new => (0, 0, 0),
+            "ONE_AND_ZEROS" if new => (0x80, 0, if missing == 1 { 0x80 } else { 0 }),
+            "ZEROS_AND_LEN" if new => (if missing == 1 { 1 } else { 0 }, 0, missing as u8),
+            _ => (0, 0, 0),
+        };
+        let pads = matches!(request.padding, "PKCS7" | "ZERO")
+            || new && matches!(request.padding, "ZEROS" | "ONE_AND_ZEROS" | "ZEROS_AND_LEN");
+        if pads {
+            data.push(first);
+            data.resize(data.len() + missing - 1, fill);
+            let end = data.len() - 1;
+            data[end] = last;
+        }
     }
     let whole = data.len() / block * block;
     let failure = (whole != data.len()).then_some(Failure::Update);
@@ -221,14 +286,67 @@ fn ecb(
             }
         };
     }
-    if request.strip_zeros && matches!(request.padding, "ZERO" | "ZEROS") {
-        let kept = data
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |at| at + 1);
-        data.truncate(kept);
+    if request.core.is_new() {
+        strip(request.padding, &mut data);
     }
     (data, None)
+}
+
+/// Takes padding off as the new core does in ECB: what is not there stays.
+fn strip(padding: &str, data: &mut Vec<u8>) {
+    let zeros = data.iter().rposition(|byte| *byte != 0);
+    match (padding, zeros) {
+        ("ZERO" | "ZEROS", at) => data.truncate(at.map_or(0, |at| at + 1)),
+        ("ONE_AND_ZEROS", Some(at)) if data[at] == 0x80 => data.truncate(at),
+        ("ZEROS_AND_LEN", _) => {
+            let count = data.last().map_or(0, |last| usize::from(*last));
+            if (1..=data.len().min(16)).contains(&count) {
+                data.truncate(data.len() - count);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// GCM with the new core's fixed additional data: the text, when encrypting with
+/// the tag behind it. Nobody checks a tag.
+fn gcm(cipher: &dyn BlockCipher, iv: &[u8], encrypt: bool, data: &[u8]) -> Vec<u8> {
+    let mut subkey = [0; 16];
+    cipher.encrypt(&mut subkey);
+    let hash = |parts: &[&[u8]], lengths: [usize; 2]| {
+        let mut hash = GHash::new(&subkey.into());
+        for part in parts {
+            hash.update_padded(part);
+        }
+        let mut end = [0; 16];
+        end[..8].copy_from_slice(&(lengths[0] as u64 * 8).to_be_bytes());
+        end[8..].copy_from_slice(&(lengths[1] as u64 * 8).to_be_bytes());
+        hash.update(&[end.into()]);
+        hash.finalize()
+    };
+    let mut first = [0; 16];
+    if iv.len() == 12 {
+        first[..12].copy_from_slice(iv);
+        first[15] = 1;
+    } else {
+        first.copy_from_slice(&hash(&[iv], [0, iv.len()]));
+    }
+    let mut counter = first;
+    let mut out = data.to_vec();
+    for piece in out.chunks_mut(16) {
+        // Only the last four bytes count.
+        increment(&mut counter[12..]);
+        let mut key = counter;
+        cipher.encrypt(&mut key);
+        xor(piece, &key);
+    }
+    if encrypt {
+        let mut tag = hash(&[ADDITIONAL, &out], [ADDITIONAL.len(), out.len()]);
+        cipher.encrypt(&mut first);
+        xor(&mut tag, &first);
+        out.extend_from_slice(&tag);
+    }
+    out
 }
 
 /// The length of a block's content, or `None` for wrong padding.
@@ -335,9 +453,9 @@ fn stream_mode(
 ) -> Vec<u8> {
     let block = state.len();
     if mode == Mode::Gcm {
-        // The first counter block of a 96-bit nonce authenticates; data begin
-        // with the second.
-        state[12..].copy_from_slice(&2u32.to_be_bytes());
+        // V1112 never starts GCM: no vector, no tag, a counter from 1.
+        state = vec![0; block];
+        state[block - 1] = 1;
     }
     let mut out = data.to_vec();
     for (piece, input) in out.chunks_mut(block).zip(data.chunks(block)) {

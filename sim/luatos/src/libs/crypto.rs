@@ -27,7 +27,10 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("cipher", |cx| run_cipher(cx, true)),
     ("cipher_encrypt", |cx| run_cipher(cx, true)),
     ("cipher_decrypt", |cx| run_cipher(cx, false)),
-    ("cipher_list", |cx| push_names(cx, cipher::NAMES)),
+    ("cipher_list", |cx| {
+        let core = cx.host().config.core;
+        push_names(cx, cipher::names(core))
+    }),
     ("cipher_suites", |cx| push_names(cx, SUITES)),
     ("crc16", crc16),
     ("crc16_modbus", crc16_modbus),
@@ -195,7 +198,7 @@ fn run_cipher(cx: &mut Call<'_>, encrypt: bool) -> Results {
         key: &key,
         iv: &iv,
         encrypt,
-        strip_zeros: cx.host().config.core.is_new(),
+        core: cx.host().config.core,
     };
     let (out, failure) = cipher::run(&request, &data);
     let rt = cx.host();
@@ -207,6 +210,11 @@ fn run_cipher(cx: &mut Call<'_>, encrypt: bool) -> Results {
         Some(Failure::Unknown) => Some(format!("mbedtls_cipher_info fail {name} not support")),
         Some(Failure::SetKey) => Some(format!("mbedtls_cipher_setkey fail -0x6100 {name}")),
         Some(Failure::SetIv) => Some(format!("mbedtls_cipher_set_iv fail -0x6100 {name}")),
+        Some(Failure::LongIv) => Some(format!("mbedtls_cipher_set_iv fail -0x6080 {name}")),
+        Some(Failure::NotStarted) if data.is_empty() => {
+            Some(format!("mbedtls_cipher_finish fail 0x6080 {name}"))
+        }
+        Some(Failure::NotStarted) => Some(format!("mbedtls_cipher_update fail 0x6080 {name}")),
         Some(Failure::Update) => Some(format!(
             "mbedtls_cipher_update fail 0x{:04X} {name}",
             cipher::FULL_BLOCK
@@ -224,9 +232,16 @@ fn run_cipher(cx: &mut Call<'_>, encrypt: bool) -> Results {
     }
     if matches!(
         failure,
-        Some(Failure::Unknown | Failure::SetKey | Failure::SetIv)
+        Some(Failure::Unknown | Failure::SetKey | Failure::SetIv | Failure::LongIv)
     ) {
         return Ok(0);
+    }
+    let sealed = encrypt && name.ends_with("-GCM") && !iv.is_empty();
+    if sealed && cx.host().config.core.is_new() {
+        let (text, tag) = out.split_at(out.len() - 16);
+        cx.push_bytes(text);
+        cx.push_bytes(tag);
+        return Ok(2);
     }
     cx.push_bytes(&out);
     Ok(1)

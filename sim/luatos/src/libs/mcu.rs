@@ -23,7 +23,10 @@ pub(crate) const LIBRARY: Library = Library {
         ("unique_id", unique_id),
         ("reg32", reg32),
         ("x32", x32),
-        ("hardfault", |_| Ok(0)),
+        ("hardfault", |cx| {
+            cx.opt_integer(1, 0)?;
+            Ok(0)
+        }),
         ("setXTAL", |_| Ok(0)),
         ("XTALRefOutput", |_| Ok(0)),
         ("iomux", iomux),

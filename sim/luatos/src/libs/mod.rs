@@ -20,6 +20,7 @@ pub(crate) mod hmeta;
 pub(crate) mod http;
 pub(crate) mod i2c;
 pub(crate) mod io;
+pub(crate) mod iotauth;
 pub(crate) mod json;
 mod json_decode;
 mod json_encode;
@@ -33,8 +34,10 @@ pub(crate) mod otp;
 pub(crate) mod pack;
 mod pack_codes;
 pub(crate) mod pm;
+pub(crate) mod protobuf;
 pub(crate) mod pwm;
 pub(crate) mod repl;
+pub(crate) mod rsa;
 pub(crate) mod rtc;
 pub(crate) mod rtos;
 pub(crate) mod sms;
@@ -113,6 +116,9 @@ const LIBRARIES: &[&Library] = &[
     &socket::LIBRARY,
     &mqtt::LIBRARY,
     &http::LIBRARY,
+    &iotauth::LIBRARY,
+    &protobuf::LIBRARY,
+    &rsa::LIBRARY,
 ];
 
 /// PUC's own libraries that the firmware has, with the names it drops.

@@ -1,6 +1,6 @@
 //! `rtc`: the clock on the board, in UTC.
 
-use airbench_lua32::Kind;
+use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
 use crate::libs::Library;
@@ -45,8 +45,8 @@ fn get(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// The time in a table, or a warning and `None`.
-fn time_table(cx: &mut Call<'_>, index: i32) -> Result<Option<i64>, airbench_lua32::Raise> {
+/// The fields of a time in a table, or a warning and `None`.
+fn time_table(cx: &mut Call<'_>, index: i32) -> Result<Option<[i64; 6]>, Raise> {
     if cx.kind(index) != Kind::Table {
         cx.host().lib_line(Level::Warn, "rtc rtc time need table");
         return Ok(None);
@@ -63,17 +63,32 @@ fn time_table(cx: &mut Call<'_>, index: i32) -> Result<Option<i64>, airbench_lua
         *slot = cx.check_integer(-1)?.into();
         cx.pop(1);
     }
-    let [year, month, day, hour, minute, second] = fields;
-    Ok(Some(to_unix(year, month, day, hour, minute, second)))
+    Ok(Some(fields))
 }
 
 /// `rtc.set(table or seconds)`: true, or a warning and nothing.
 fn set(cx: &mut Call<'_>) -> Results {
+    let new = cx.host().config.core.is_new();
     let utc = if cx.is_integer(1) {
+        let stamp = cx.check_integer(1)?;
+        if new && stamp <= 0 {
+            return refused(cx, &format!("timestamp: {stamp}"));
+        }
         i64::from(cx.check_integer(1)?.cast_unsigned())
+    } else if new && cx.kind(1) != Kind::Table {
+        cx.host()
+            .lib_line(Level::Warn, "rtc rtc time need table or integer");
+        cx.push_boolean(false);
+        return Ok(1);
     } else {
         match time_table(cx, 1)? {
-            Some(utc) => utc,
+            Some(fields) => {
+                if let Some(what) = fault(fields).filter(|_| new) {
+                    return refused(cx, &what);
+                }
+                let [year, month, day, hour, minute, second] = fields;
+                to_unix(year, month, day, hour, minute, second)
+            }
             None => return Ok(0),
         }
     };
@@ -82,8 +97,54 @@ fn set(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
+/// The new core says what it does not take.
+fn refused(cx: &mut Call<'_>, what: &str) -> Results {
+    let line = format!("rtc rtc time invalid {what}");
+    cx.host().lib_line(Level::Warn, &line);
+    cx.push_boolean(false);
+    Ok(1)
+}
+
+/// What the new core finds wrong with a table's fields.
+fn fault([year, month, day, hour, minute, second]: [i64; 6]) -> Option<String> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if !(1900..=2200).contains(&year) {
+        Some(format!("year: {year}"))
+    } else if !(1..=12).contains(&month) {
+        Some(format!("month: {month}"))
+    } else if !(1..=days).contains(&day) {
+        Some(format!("day: {year}-{month}-{day}"))
+    } else if !(0..24).contains(&hour) {
+        Some(format!("hour: {hour}"))
+    } else if !(0..60).contains(&minute) {
+        Some(format!("minute: {minute}"))
+    } else if !(0..60).contains(&second) {
+        Some(format!("second: {second}"))
+    } else {
+        None
+    }
+}
+
 /// Quarter hours, for `os.date`.
 fn timezone(cx: &mut Call<'_>) -> Results {
+    if cx.host().config.core.is_new() && cx.top() > 0 {
+        if !cx.is_integer(1) {
+            cx.host()
+                .lib_line(Level::Warn, "rtc rtc timezone invalid parameter type");
+            cx.push_boolean(false);
+            return Ok(1);
+        }
+        let zone = cx.check_integer(1)?;
+        if !(-48..=48).contains(&zone) || zone % 4 != 0 {
+            cx.push_boolean(false);
+            return Ok(1);
+        }
+    }
     if cx.is_integer(1) {
         cx.host().rtc.timezone = i32::from(cx.check_integer(1)? as i8);
     }
@@ -112,6 +173,15 @@ fn timer_stop(cx: &mut Call<'_>) -> Results {
 
 fn set_base_year(cx: &mut Call<'_>) -> Results {
     let year = cx.check_integer(1)?;
+    if cx.host().config.core.is_new() {
+        // Checked and kept, but nothing counts from it any more.
+        if !(1900..=2050).contains(&year) {
+            let line = format!("rtc rtc invalid base year: {year}");
+            cx.host().lib_line(Level::Warn, &line);
+            return Err(Raise::Message("invalid base year".into()));
+        }
+        return Ok(0);
+    }
     cx.host().base_year = year;
     Ok(0)
 }

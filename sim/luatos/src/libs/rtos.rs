@@ -20,7 +20,7 @@ pub(crate) const LIBRARY: Library = Library {
         ("standy", |_| Ok(0)),
         ("nop", |_| Ok(0)),
         ("bsp", |cx| text(cx, "EC618")),
-        ("version", |cx| text(cx, "V1112")),
+        ("version", version),
         ("firmware", |cx| text(cx, "LuatOS-SoC_V1112_EC618")),
         ("buildDate", |cx| text(cx, "Sep  3 2024")),
         ("meminfo", meminfo),
@@ -29,6 +29,19 @@ pub(crate) const LIBRARY: Library = Library {
     ],
     constants: &[],
 };
+
+/// `version()`; `version(true)` of the new core adds the firmware's number (0:
+/// the build gave none) and the width of the VM's numbers.
+fn version(cx: &mut Call<'_>) -> Results {
+    let full = cx.to_boolean(1) && cx.host().config.core.is_new();
+    text(cx, "V1112")?;
+    if !full {
+        return Ok(1);
+    }
+    cx.push_integer(0);
+    cx.push_integer(32);
+    Ok(3)
+}
 
 /// Message type of timers, the only one Lua gets to see.
 const MSG_TIMER: i32 = 1;

@@ -50,8 +50,10 @@ const CLASS: u32 = 6;
 const LIGHT: u32 = 0x0C10_0000;
 /// The adapter of the cellular network, and the only one.
 pub(crate) const CELLULAR: i32 = 1;
-/// Adapters have numbers below this.
-const ADAPTERS: i32 = 10;
+/// Adapters of a core have numbers below this.
+fn adapters(rt: &Runtime) -> i32 {
+    if rt.config.core.is_new() { 19 } else { 10 }
+}
 
 /// Registers the class; objects have no methods.
 pub(crate) fn open(cx: &mut Call<'_>) {
@@ -106,7 +108,7 @@ fn create(cx: &mut Call<'_>) -> Results {
         }
         created
     } else {
-        if (0..ADAPTERS).contains(&number) {
+        if (0..adapters(cx.host())).contains(&number) {
             let rt = cx.host();
             rt.line(format!(
                 "network_alloc_ctrl 1363:adapter index {number} is invalid!"
@@ -383,7 +385,7 @@ fn set_dns(cx: &mut Call<'_>) -> Results {
     } else {
         cx.check_text(3)?.parse().unwrap_or(Ipv4Addr::UNSPECIFIED)
     };
-    if !(0..ADAPTERS).contains(&number) {
+    if !(0..adapters(cx.host())).contains(&number) {
         cx.push_boolean(false);
         return Ok(1);
     }
@@ -429,12 +431,13 @@ fn remote_ip(cx: &mut Call<'_>) -> Results {
 fn adapter(cx: &mut Call<'_>) -> Results {
     let number = cx.opt_integer(1, -1)?;
     let up = cx.host().network.is_up();
-    let (ready, number) = if (1..ADAPTERS).contains(&number) {
+    let count = adapters(cx.host());
+    let (ready, number) = if (1..count).contains(&number) {
         (up && number == CELLULAR, number)
     } else if up {
         (true, CELLULAR)
     } else {
-        (false, ADAPTERS - 1)
+        (false, count - 1)
     };
     cx.push_boolean(ready);
     cx.push_integer(number);
@@ -446,7 +449,7 @@ fn adapter(cx: &mut Call<'_>) -> Results {
 fn default_adapter(cx: &mut Call<'_>) -> Results {
     if cx.is_integer(1) {
         let id = cx.check_integer(1)?;
-        if (0..ADAPTERS).contains(&id) {
+        if (0..adapters(cx.host())).contains(&id) {
             cx.host().default_adapter = id;
         }
     }
@@ -459,7 +462,8 @@ fn default_adapter(cx: &mut Call<'_>) -> Results {
 /// `close_all(adapter)` of the new core: whether there could be such an adapter.
 fn close_all(cx: &mut Call<'_>) -> Results {
     let id = cx.to_integer(1).filter(|_| cx.kind(1) == Kind::Number);
-    let known = id.is_some_and(|id| (0..ADAPTERS).contains(&(id & 0xFF)));
+    let count = adapters(cx.host());
+    let known = id.is_some_and(|id| (0..count).contains(&(id & 0xFF)));
     if known && id.is_some_and(|id| id & 0xFF == CELLULAR) {
         let rt = cx.host();
         for ctrl in rt.ctrl_ids() {

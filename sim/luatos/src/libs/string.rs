@@ -164,12 +164,8 @@ fn url_encode(cx: &mut Call<'_>) -> Results {
 /// `s:toValue()`: digits become their values, then how many there are.
 fn to_value(cx: &mut Call<'_>) -> Results {
     let text = cx.check_bytes(1)?;
-    let value = |c: &u8| match c {
-        b'0'..=b'9' => c - b'0',
-        b'a'..=b'z' => c - b'a' + 10,
-        b'A'..=b'Z' => c - b'A' + 10,
-        _ => 0,
-    };
+    // Meant for hexadecimal digits, done to every byte.
+    let value = |c: &u8| (if *c > b'9' { c.wrapping_add(9) } else { *c }) & 0x0F;
     let out: Vec<u8> = text.iter().map(value).collect();
     cx.push_bytes(&out);
     cx.push_integer(i32::try_from(out.len()).unwrap_or(i32::MAX));
@@ -182,10 +178,20 @@ pub(crate) fn to_base64(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// An empty string on failure; line ends do not count.
+/// An empty string on failure; line ends do not count, and neither do spaces
+/// before them. Only whole groups of four give bytes.
 pub(crate) fn from_base64(cx: &mut Call<'_>) -> Results {
-    let mut text = cx.check_bytes(1)?;
-    text.retain(|c| !matches!(c, b'\r' | b'\n'));
+    let text = cx.check_bytes(1)?;
+    let lines = text.split(|c| *c == b'\n');
+    let mut text: Vec<u8> = lines
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .flat_map(|line| line.trim_ascii_end().iter().copied())
+        .collect();
+    let digits = text.iter().take_while(|c| **c != b'=').count();
+    if !text[digits..].iter().all(|c| *c == b'=') || text.len() - digits > 2 {
+        text.clear();
+    }
+    text.truncate(text.len() / 4 * 4);
     let bytes = BASE64.decode(&text).unwrap_or_default();
     cx.push_bytes(&bytes);
     Ok(1)
@@ -210,10 +216,29 @@ fn from_base32(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// What a base-32 text says; nothing if it is none.
+/// What a base-32 text says; nothing if it is none. Either case, blanks and
+/// dashes skipped, digits that look like letters taken for them, a part of a
+/// group at the end gives the whole bytes in it.
 pub(crate) fn base32_bytes(text: &[u8]) -> Vec<u8> {
     let padding = text.iter().rev().take_while(|c| **c == b'=').count();
-    BASE32_NOPAD
-        .decode(&text[..text.len() - padding])
-        .unwrap_or_default()
+    let (mut bits, mut count) = (0u32, 0);
+    let mut out = Vec::new();
+    for c in &text[..text.len() - padding] {
+        let value = match c.to_ascii_uppercase() {
+            b' ' | b'\t' | b'\r' | b'\n' | b'-' => continue,
+            b'0' => b'O' - b'A',
+            b'1' => b'L' - b'A',
+            b'8' => b'B' - b'A',
+            letter @ b'A'..=b'Z' => letter - b'A',
+            digit @ b'2'..=b'7' => digit - b'2' + 26,
+            _ => return Vec::new(),
+        };
+        bits = bits << 5 | u32::from(value);
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    out
 }

@@ -151,9 +151,10 @@ fn send(cx: &mut Call<'_>) -> Results {
         Opcode::Text
     };
     let rt = cx.host();
+    let new = rt.config.core.is_new();
     let failed = if rt.websocket_ready(id) {
         match frames::encode(opcode, &data) {
-            Some(frame) => !rt.websocket_transmit(id, opcode, &frame),
+            Some(frame) => rt.websocket_transmit(id, opcode, &frame) == new,
             None => {
                 rt.lib_line(
                     Level::Error,
