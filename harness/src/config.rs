@@ -93,6 +93,16 @@ pub enum ConfigError {
         /// Why.
         error: std::io::Error,
     },
+    /// A route's file could not be read.
+    #[error("route {route}: cannot read {path}: {error}")]
+    Route {
+        /// The route.
+        route: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// It could not be understood.
     #[error("{path}: {error}")]
     Syntax {
@@ -133,6 +143,23 @@ impl Project {
         }
     }
 
+    /// The pages of the HTTP origin, files read in.
+    pub fn routes(&self) -> Result<Vec<airbench_world::Route>, ConfigError> {
+        let mut routes = self.routes.clone();
+        for route in &mut routes {
+            if let Some(file) = route.file.take() {
+                let path = self.resolve(&file);
+                let content = std::fs::read(&path);
+                route.content = Some(content.map_err(|error| ConfigError::Route {
+                    route: route.path.clone(),
+                    path,
+                    error,
+                })?);
+            }
+        }
+        Ok(routes)
+    }
+
     /// A path of the file, seen from where the program runs.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.root.join(path)
@@ -156,7 +183,7 @@ profile = "cat1-good"   # or lab, cat1-cell-edge, no-nitz, no-sim, or a .toml fi
 
 # [[route]]             # a page of the simulated HTTP server
 # path = "/version"
-# body = "1.0.1"
+# body = "1.0.1"       # or file = "update.bin"
 
 # [[device]]            # a chip on a bus, as a register map
 # bus = "i2c"

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use airbench_clock::Instant;
 use airbench_lte::Profile;
-use airbench_luatos::{Core, Scripts};
+use airbench_luatos::{Core, Device, Scripts};
 use airbench_trace::{Event, Hash};
-use airbench_world::{Action, Setup};
+use airbench_world::{Action, Route, Setup};
 
 use crate::bench::{Bench, BenchError, SimBench, Wanted};
 use crate::cli::{EMBEDDED, RunOptions, setup};
@@ -76,6 +76,8 @@ pub struct Scenario {
     epoch: Option<i64>,
     hosts: Vec<(String, String)>,
     libs: Vec<PathBuf>,
+    routes: Vec<Route>,
+    devices: Vec<Device>,
     bench: Option<Box<dyn Bench>>,
     /// Number of the first event after the latest `When`.
     since: u64,
@@ -99,6 +101,23 @@ impl Scenario {
     pub fn use_firmware(&mut self, path: &str, block: Option<usize>) -> StepResult {
         let scripts = project::load(&self.path(path), block, &self.libs);
         self.use_scripts(scripts.map_err(|error| error.to_string())?)
+    }
+
+    /// Loads a firmware without using it on the board.
+    pub fn load_firmware(&self, path: &str) -> Result<Scripts, StepError> {
+        project::load(&self.path(path), None, &self.libs).map_err(|error| error.to_string().into())
+    }
+
+    /// Adds a page of the HTTP server.
+    pub fn use_route(&mut self, route: Route) {
+        self.routes.push(route);
+    }
+
+    /// Puts a chip on a bus.
+    pub fn use_device(&mut self, device: Device) -> StepResult {
+        device.check().map_err(|error| error.to_string())?;
+        self.devices.push(device);
+        Ok(())
     }
 
     /// Uses the firmware the project file names, or the built-in one.
@@ -204,6 +223,9 @@ impl Scenario {
             made.epoch = epoch;
         }
         made.seed = self.seed_in_force();
+        // The scenario's own come first: the first that fits answers.
+        made.routes.splice(0..0, self.routes.iter().cloned());
+        made.devices.extend(self.devices.iter().cloned());
         for (name, service) in &self.hosts {
             made.map_name(name, service)
                 .map_err(|error| error.to_string())?;

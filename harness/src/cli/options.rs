@@ -150,7 +150,7 @@ pub fn setup(
     {
         setup.epoch = parse_start_time(text).map_err(Failure::Usage)?;
     }
-    setup.routes.clone_from(&project.routes);
+    setup.routes = project.routes()?;
     setup.devices.clone_from(&project.devices);
     setup.access_points.clone_from(&project.access_points);
     for device in &setup.devices {

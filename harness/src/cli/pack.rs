@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use airbench_luatos::{Scripts, compile, luadb};
+use airbench_luatos::{Scripts, compile, fota, luadb};
 use clap::Args;
 
 use super::{Failure, say};
@@ -26,6 +26,10 @@ pub(super) struct Options {
     /// Compile the scripts to byte code with 32-bit numbers.
     #[arg(long)]
     luac: bool,
+    /// Write a FOTA package (for fota.run, fota.file or an HTTP download) instead
+    /// of the plain image.
+    #[arg(long)]
+    fota: bool,
     /// Leave lines and names of variables out of the byte code.
     #[arg(long, requires = "luac")]
     strip: bool,
@@ -51,6 +55,11 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
             image.len()
         )));
     }
+    let image = if options.fota {
+        fota::package(&image)
+    } else {
+        image
+    };
     std::fs::write(&options.output, &image).map_err(|error| Failure::Write {
         path: options.output.clone(),
         error,

@@ -1,6 +1,8 @@
 //! The vocabulary of scenarios. `cucumber --steps` prints it from the sources.
 
+mod cloud;
 mod given;
+mod peripherals;
 mod then_device;
 mod then_server;
 mod when;
@@ -45,6 +47,8 @@ pub fn vocabulary() -> Vec<Phrase> {
         include_str!("when.rs"),
         include_str!("then_device.rs"),
         include_str!("then_server.rs"),
+        include_str!("cloud.rs"),
+        include_str!("peripherals.rs"),
     ]
     .iter()
     .flat_map(|source| phrases(source))
@@ -102,6 +106,8 @@ mod tests {
             include_str!("when.rs"),
             include_str!("then_device.rs"),
             include_str!("then_server.rs"),
+            include_str!("cloud.rs"),
+            include_str!("peripherals.rs"),
         ];
         let count: usize = registered
             .iter()

@@ -93,6 +93,9 @@ fn boot(cx: &mut Call<'_>) {
         }
         rt.lib_line(Level::Debug, "vfs mount error ret -1");
     }
+    if std::mem::take(&mut rt.refused_update) {
+        libs::report_not_modelled(rt, "fota with compressed or differential sectors");
+    }
     let opened = libs::open_all(cx);
     assert!(opened.is_ok(), "the libraries open in an empty heap");
     cx.set_gc_pause(GC_PAUSE);

@@ -180,6 +180,8 @@ impl Scripts {
 pub enum PowerOnReason {
     /// Power or the power key.
     Power = 0,
+    /// An update was installed.
+    Update = 1,
     /// `rtos.reboot`, or the end of the VM.
     Software = 3,
     /// The reset key.
@@ -193,6 +195,7 @@ impl PowerOnReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Power => "power-on",
+            Self::Update => "update",
             Self::Software => "software",
             Self::ResetKey => "reset-key",
             Self::Watchdog => "watchdog",

@@ -40,6 +40,12 @@ pub struct Flash {
     pub root: Volume,
     /// The key-value store.
     pub fskv: Volume,
+    /// A verified FOTA package's common data, to be installed at the next reset.
+    #[serde(default)]
+    pub update: Option<Vec<u8>>,
+    /// The LuaDB image that an update put into the script partition.
+    #[serde(default)]
+    pub scripts: Option<Vec<u8>>,
 }
 
 impl Default for Flash {
@@ -52,6 +58,8 @@ impl Default for Flash {
             otp: Otp::default(),
             root: Volume::new(ROOT_BLOCKS),
             fskv: Volume::new(FSKV_BLOCKS),
+            update: None,
+            scripts: None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod devices;
 mod dispatch;
 pub mod exports;
 mod flash;
+pub mod fota;
 mod fs;
 mod heap;
 mod libs;

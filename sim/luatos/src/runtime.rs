@@ -8,9 +8,10 @@ use airbench_clock::{Instant, Rng};
 use airbench_lua32::Cx;
 use airbench_trace::{Event, Kind, Source};
 
-use crate::config::{Config, PowerOnReason};
+use crate::config::{Config, PowerOnReason, Scripts};
 use crate::devices::Devices;
 use crate::flash::Flash;
+use crate::fota::{self, Fota};
 use crate::fs::{OpenFile, Volume};
 use crate::heap::SystemHeap;
 use crate::libs::adc::Adc;
@@ -30,6 +31,7 @@ use crate::libs::uart::Uarts;
 use crate::libs::wdt::Watchdog;
 use crate::libs::wlan::Wlan;
 use crate::libs::zbuff::Zbuff;
+use crate::luadb;
 use crate::message::Message;
 use crate::net::Network;
 use crate::net::ctrl::Ctrl;
@@ -150,6 +152,9 @@ pub struct Runtime {
     pub(crate) gc: crate::libs::rtos::AutoGc,
     /// WebSocket messages handed to the script.
     pub delivered: u64,
+    pub(crate) fota: Fota,
+    /// The boot loader could not install an update; said at boot.
+    pub(crate) refused_update: bool,
     /// Types that `protobuf.load` has read.
     pub(crate) protobuf: Arc<Schema>,
     /// What the new core's `socket.dft` sets: the adapter of sockets that name
@@ -158,6 +163,33 @@ pub struct Runtime {
     /// Calls of functions that are not modelled, by name.
     pub unmodelled: BTreeMap<String, u64>,
     events: Vec<Event>,
+}
+
+/// What the boot loader did with an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Update {
+    None,
+    Installed,
+    Refused,
+}
+
+/// What the boot loader does before anything else: a waiting update goes into
+/// the script partition.
+fn install_update(config: &mut Config, flash: &mut Flash) -> Update {
+    let mut update = Update::None;
+    if let Some(data) = flash.update.take() {
+        update = match fota::unpack(&data) {
+            Some(image) => {
+                flash.scripts = Some(image);
+                Update::Installed
+            }
+            None => Update::Refused,
+        };
+    }
+    if let Some(image) = &flash.scripts {
+        config.scripts = luadb::read(image).unwrap_or_else(|error| Scripts::damaged(&error));
+    }
+    update
 }
 
 impl Runtime {
@@ -169,13 +201,14 @@ impl Runtime {
     /// A runtime that wakes from deep sleep (if `wake` says so), with timers
     /// that went on running.
     pub fn woken(
-        config: Config,
-        flash: Flash,
+        mut config: Config,
+        mut flash: Flash,
         boot: Instant,
         reason: PowerOnReason,
         wake: Option<WakeUp>,
         dtimers: [Option<Instant>; DTIMERS],
     ) -> Self {
+        let update = install_update(&mut config, &mut flash);
         let rng = Rng::new(config.seed, "luatos");
         let network = Network::new(&config, boot);
         let rtc = Rtc::new(&config, &flash, boot);
@@ -187,7 +220,10 @@ impl Runtime {
             charged: 0,
             last_idle: boot,
             boot,
-            reason,
+            reason: match update {
+                Update::Installed => PowerOnReason::Update,
+                _ => reason,
+            },
             wait: Wait::Busy,
             exit: None,
             flash,
@@ -233,6 +269,8 @@ impl Runtime {
             gc: crate::libs::rtos::AutoGc::default(),
             delivered: 0,
             protobuf: Arc::default(),
+            fota: Fota::default(),
+            refused_update: update == Update::Refused,
             default_adapter: crate::libs::socket::CELLULAR,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),

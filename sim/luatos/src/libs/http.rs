@@ -197,6 +197,7 @@ fn order(cx: &mut Call<'_>, options: &mut Options) -> Result<Option<Order>, Rais
     let post = matches!(method.as_str(), "POST" | "PUT");
     let mut sink = match options.dst.take() {
         Some(path) => Sink::File(path),
+        None if options.fota => Sink::Fota,
         None => Sink::Memory,
     };
     let mut body = None;
@@ -244,6 +245,7 @@ fn order(cx: &mut Call<'_>, options: &mut Options) -> Result<Option<Order>, Rais
     };
     let timeout = timeout.unwrap_or(match sink {
         Sink::File(_) => 300_000,
+        Sink::Fota => 600_000,
         _ => 60_000,
     });
     Ok(Some(Order {
@@ -331,9 +333,6 @@ fn block(cx: &mut Call<'_>, options: &Options) -> Option<SocketId> {
 fn request(cx: &mut Call<'_>) -> Results {
     cx.set_top(cx.top().max(9));
     let mut options = options(cx)?;
-    if options.fota {
-        super::report_not_modelled(cx.host(), "http.request with fota");
-    }
     let socket = block(cx, &options);
     let order = match socket {
         Some(_) => order(cx, &mut options),
@@ -406,7 +405,7 @@ fn publish_result(cx: &mut Call<'_>, id: u32, code: i32) -> Result<(), Raise> {
         cx.set_field(-2, name);
     }
     match request.sink {
-        Sink::File(_) | Sink::Buffer(_) => cx.push_integer(request.length as i32),
+        Sink::File(_) | Sink::Buffer(_) | Sink::Fota => cx.push_integer(request.length as i32),
         Sink::Memory => cx.push_bytes(&request.received),
     }
     cx.call(4, 0)?;

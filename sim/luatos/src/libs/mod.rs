@@ -9,9 +9,10 @@ pub(crate) mod base;
 pub(crate) mod bit64;
 mod bits;
 mod cipher;
-mod crc;
+pub(crate) mod crc;
 pub(crate) mod crypto;
 pub(crate) mod errdump;
+pub(crate) mod fota;
 pub(crate) mod fs;
 pub(crate) mod fskv;
 pub(crate) mod gpio;
@@ -116,6 +117,7 @@ const LIBRARIES: &[&Library] = &[
     &socket::LIBRARY,
     &mqtt::LIBRARY,
     &http::LIBRARY,
+    &fota::LIBRARY,
     &iotauth::LIBRARY,
     &protobuf::LIBRARY,
     &rsa::LIBRARY,

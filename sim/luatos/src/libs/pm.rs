@@ -265,7 +265,7 @@ fn last_reason(cx: &mut Call<'_>) -> Results {
     let reason = rt.reason as i32;
     let ap = match rt.reason {
         PowerOnReason::Power => 0,
-        PowerOnReason::Software => 2,
+        PowerOnReason::Update | PowerOnReason::Software => 2,
         PowerOnReason::Watchdog => 8,
         PowerOnReason::ResetKey => 1,
     };

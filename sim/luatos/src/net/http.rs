@@ -7,6 +7,7 @@ use airbench_lua32::Ref;
 
 use super::http_parse::{Progress, Response};
 use super::{Owner, SocketEvent, SocketId, Target};
+use crate::fota::Status;
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -14,6 +15,8 @@ use crate::runtime::{Level, Runtime};
 const PIECE: usize = 4096;
 /// New attempts after a broken body (V1112).
 const RETRIES: u32 = 3;
+/// What a request for an update ends with that failed.
+const FOTA_FAILED: i32 = -9;
 /// Most bytes taken from the network at a time.
 const READ: usize = 8191;
 
@@ -24,6 +27,8 @@ pub(crate) enum Sink {
     File(String),
     /// A zbuff of the script's, by number.
     Buffer(u32),
+    /// The FOTA machine.
+    Fota,
 }
 
 /// What a request tells Lua.
@@ -356,7 +361,13 @@ impl Runtime {
                 }
                 Progress::Done => {
                     let status = request.status;
-                    self.http_end(id, status.into());
+                    let package = request.sink == Sink::Fota;
+                    let code = if package && !(self.fota_finish() && matches!(status, 200 | 206)) {
+                        FOTA_FAILED
+                    } else {
+                        status.into()
+                    };
+                    self.http_end(id, code);
                     return false;
                 }
             }
@@ -375,6 +386,10 @@ impl Runtime {
         let Some(request) = self.https.get(id) else {
             return false;
         };
+        if request.sink == Sink::Fota {
+            self.fota_begin();
+            return true;
+        }
         let (Sink::File(path), None) = (request.sink.clone(), request.file) else {
             return true;
         };
@@ -408,6 +423,15 @@ impl Runtime {
                 self.lib_line(Level::Error, "http out of memory when recv http body");
                 self.http_end(id, -6);
                 false
+            }
+            // Other answers than good ones are no package.
+            Sink::Fota if !matches!(request.status, 200 | 206) => true,
+            Sink::Fota => {
+                let taken = self.fota_take(piece) != Status::Failed;
+                if !taken {
+                    self.http_end(id, FOTA_FAILED);
+                }
+                taken
             }
             Sink::Buffer(buffer) => {
                 self.with_zbuff(buffer, |b| b.append(piece));
