@@ -59,6 +59,10 @@ Feature: What is wired to the board
       log.info("wake", pm.lastReson())
       sys.taskInit(function()
           sys.wait(3000)
+          -- Nothing may keep the chip awake: no USB, no radio.
+          pm.power(pm.USB, false)
+          mobile.flymode(0, true)
+          sys.wait(500)
           pm.dtimerStart(0, 20000)
           pm.force(pm.HIB)
       end)

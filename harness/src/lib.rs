@@ -23,5 +23,5 @@ pub mod peer;
 pub mod project;
 pub mod recording;
 pub mod scenario;
-mod soc;
+pub mod soc;
 pub mod steps;

@@ -32,13 +32,13 @@ pub enum SocError {
 }
 
 /// These bytes begin as a `.soc` archive of the EC618 does.
-pub(crate) fn is_archive(bytes: &[u8]) -> bool {
+pub fn is_archive(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
 /// The LuaDB image in an archive. The width of its byte code is not looked at:
 /// the firmware refuses a wrong one in its own words.
-pub(crate) fn script_image(archive: &[u8]) -> Result<Vec<u8>, SocError> {
+pub fn script_image(archive: &[u8]) -> Result<Vec<u8>, SocError> {
     let mut reader = ArchiveReader::new(Cursor::new(archive), Password::empty())?;
     let info = member(&mut reader, "info.json", "it is no LuatOS package")?;
     let info: Value = serde_json::from_slice(&info)?;

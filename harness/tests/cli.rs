@@ -470,3 +470,93 @@ fn the_vocabulary_is_listed() {
         stdout(&output)
     );
 }
+
+/// The README's table of libraries is what `airbench api` prints.
+#[test]
+fn the_readme_shows_what_is_modelled() {
+    let here = folder("api");
+    let output = airbench(&here, &["api"]);
+    assert!(output.status.success());
+    let readme = include_str!("../../README.md");
+    assert!(
+        readme.contains(&stdout(&output)),
+        "put this into the README:\n{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn a_project_is_checked_before_it_runs() {
+    let here = folder("coverage");
+    let code = "uart.setup(1, 9600)\nlcd.init('x')\nuart.createSoft(1)\nuart.nonsense()\n";
+    std::fs::write(here.join("main.lua"), code).unwrap();
+    let output = airbench(&here, &["coverage", "."]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stdout(&output);
+    for line in [
+        "uart.createSoft              not modelled             main.lua:3 (1x)",
+        "uart.nonsense                not in this firmware     main.lua:4 (1x)",
+        "4 functions used: 1 modelled, 1 accepted, 1 not modelled, 1 not in this firmware",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let output = airbench(&here, &["coverage", &fixture("ws-echo")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(
+        airbench(&here, &["coverage", "missing"]).status.code(),
+        Some(2)
+    );
+}
+
+/// Source, image, byte code: the same device in all of them.
+#[test]
+fn a_packed_project_runs_as_its_sources_do() {
+    let here = folder("pack");
+    let log = |path: &str| {
+        let output = airbench(&here, &["run", path, "--for", "1m"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_ne!(summary(&output, "echoes"), "0 received, 0 lost");
+        stdout(&output)
+    };
+    let source = log(&fixture("ws-echo"));
+    for options in [&[][..], &["--luac"], &["--luac", "--strip"]] {
+        let mut arguments = vec!["pack", "FIXTURE", "-o", "script.bin"];
+        let fixture = fixture("ws-echo");
+        arguments[1] = &fixture;
+        arguments.extend(options);
+        let output = airbench(&here, &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let lines = |text: &str| text.lines().filter(|line| line.contains("user.")).count();
+        assert_eq!(lines(&log("script.bin")), lines(&source), "{options:?}");
+    }
+    let cut = &std::fs::read(here.join("script.bin")).unwrap()[..60];
+    std::fs::write(here.join("cut.bin"), cut).unwrap();
+    let output = airbench(&here, &["run", "cut.bin", "--for", "1s"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains("vfs mount error ret -1"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn a_flash_file_keeps_files_from_run_to_run() {
+    let here = folder("flash");
+    let code =
+        "local f = io.open('/n', 'a') f:write('x') f:close() log.info('size', io.fileSize('/n'))";
+    std::fs::write(here.join("main.lua"), code).unwrap();
+    for size in ["size\t1", "size\t2"] {
+        let arguments = ["run", ".", "--for", "1s", "--flash", "flash.json"];
+        let output = airbench(&here, &arguments);
+        assert!(stdout(&output).contains(size), "{}", stdout(&output));
+    }
+    std::fs::write(here.join("flash.json"), "{}").unwrap();
+    let output = airbench(&here, &["run", ".", "--flash", "flash.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("no flash file"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -19,42 +19,46 @@ pub(super) struct ApiOptions {
     /// Generation of the firmware: v1112 or new.
     #[arg(long, value_name = "NAME", default_value = "v1112")]
     firmware_profile: Core,
-    /// One line per function instead of one per library.
+    /// One line per function.
     #[arg(long)]
     functions: bool,
 }
 
-/// The table of an image's libraries, in Markdown.
+/// The table of an image's libraries, in Markdown: the whole ones first, then
+/// those with gaps, then those whose calls are accepted.
 pub fn table(core: Core) -> String {
-    let mut libraries: Vec<(&str, BTreeMap<Modelled, Vec<&str>>)> = Vec::new();
+    let mut libraries: BTreeMap<&str, BTreeMap<Modelled, Vec<&str>>> = BTreeMap::new();
     for (library, function, modelled) in api(core) {
-        if libraries.last().is_none_or(|(name, _)| *name != library) {
-            libraries.push((library, BTreeMap::new()));
-        }
-        if let Some((_, functions)) = libraries.last_mut() {
-            functions.entry(modelled).or_default().push(function);
-        }
+        let functions = libraries.entry(library).or_default();
+        functions.entry(modelled).or_default().push(function);
     }
-    libraries.sort();
-    let mut out = String::from("| library | modelled | not modelled |\n|---|---|---|\n");
+    let (mut whole, mut accepted, mut count) = (Vec::new(), Vec::new(), 0);
+    let mut rows = String::new();
     for (library, functions) in libraries {
         let of = |modelled| functions.get(&modelled).map_or(&[][..], Vec::as_slice);
-        let (yes, accepted, no) = (of(Modelled::Yes), of(Modelled::Accepted), of(Modelled::No));
-        let total = yes.len() + accepted.len() + no.len();
-        let missing = match (accepted.len(), no.len()) {
-            (0, 0) => String::new(),
-            (_, 0) => "calls are accepted and do nothing".to_owned(),
-            (0, n) if n == total => "all".to_owned(),
-            _ => format!("`{}`", no.join(" ")),
-        };
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            out,
-            "| `{library}` | {} of {total} | {missing} |",
-            yes.len()
-        );
+        let (yes, no) = (of(Modelled::Yes), of(Modelled::No));
+        if !of(Modelled::Accepted).is_empty() {
+            accepted.push(library);
+        } else if no.is_empty() {
+            whole.push(library);
+            count += yes.len();
+        } else {
+            let (some, total) = (yes.len(), yes.len() + no.len());
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                rows,
+                "| `{library}` | {some} of {total} | `{}` |",
+                no.join(" ")
+            );
+        }
     }
-    out
+    format!(
+        "| libraries of the image | functions modelled | not modelled |\n|---|---|---|\n\
+         | `{}` | all {count} | |\n{rows}\
+         | `{}` | none | calls are accepted, recorded, and do nothing |\n",
+        whole.join(" "),
+        accepted.join(" ")
+    )
 }
 
 /// Prints the table of the image.

@@ -17,10 +17,9 @@ use crate::scenario::{Scenario, StepResult};
 /// Puts a chip on an I2C bus; the table lists registers and their bytes.
 #[given(expr = "a device at address {word} of I2C bus {int}:")]
 async fn i2c_step(s: &mut Scenario, address: String, id: i32, step: &Step) -> StepResult {
-    let number = address.strip_prefix("0x").map_or_else(
-        || address.parse(),
-        |digits| i32::from_str_radix(digits, 16),
-    );
+    let number = address
+        .strip_prefix("0x")
+        .map_or_else(|| address.parse(), |digits| i32::from_str_radix(digits, 16));
     let address = number.map_err(|_| format!("{address:?} is no address; write 0x44"))?;
     s.use_device(device(Bus::I2c, id, address, step)?)
 }

@@ -1,18 +1,22 @@
-//! The LuatOS runtime of firmware V1112 on the EC618, emulated.
+//! The LuatOS runtime on the EC618, emulated: firmware V1112 and, as a profile,
+//! the core of 2026.
 //!
 //! # Model
 //! [`Runtime`] is everything behind the Lua VM: message bus, RTOS timers,
-//! UARTs, pins, network adapter, websocket client, errDump, watchdog, RTC. A
-//! board owns it together with the VM that [`vm`] makes, lends it to the VM for
-//! every resume, and lets its drivers work in between ([`Runtime::drive`]).
-//! Time is an argument; the runtime adds the CPU time of what Lua computes.
+//! UARTs, pins and buses, file systems, network adapter and its clients
+//! (websocket, mqtt, http, socket, sntp), errDump, watchdog, RTC, power. A board
+//! owns it together with the VM that [`vm`] makes, lends it to the VM for every
+//! resume, and lets its drivers work in between ([`Runtime::drive`]). Time is an
+//! argument; the runtime adds the CPU time of what Lua computes.
 //!
 //! The scheduler `sys` and its companion `sysplus` are Lua, as on the board.
+//! [`Core`] says which firmware it is; [`exports`] what its image offers.
 //!
 //! # Not modelled
-//! Every function the image exports and [`modelled`] does not name: calling one
-//! raises an error that says so, and the call is counted. Besides: files, sleep
-//! modes, `luac` files, the other firmware profile.
+//! Every function that [`api`] calls not modelled: calling one raises an error
+//! that says so, and the call is counted. Besides: CPU time inside C functions,
+//! EC keys of `rsa`, compressed FOTA packages, `fs.mount`, and of the new core
+//! WebSocket's options, `error` event and fragments, and folders in `/ram/`.
 
 #![forbid(unsafe_code)]
 
