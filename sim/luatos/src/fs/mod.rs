@@ -14,7 +14,7 @@ pub(crate) use volume::{BLOCK, FsError, ROOT_BLOCKS};
 /// Blocks of the key-value store: 64 KiB.
 pub(crate) const FSKV_BLOCKS: usize = 16;
 
-use crate::config::Scripts;
+use crate::config::{Core, Scripts};
 use crate::libs::base;
 use crate::runtime::{Level, Runtime};
 
@@ -93,10 +93,15 @@ impl OpenFile {
         self.position
     }
 
-    /// Moves; false before the beginning.
-    pub(crate) fn seek(&mut self, whence: usize, offset: i64) -> bool {
+    /// Moves; false before the beginning. The new core keeps within the files of
+    /// the firmware itself.
+    pub(crate) fn seek(&mut self, whence: usize, offset: i64, core: Core) -> bool {
         let base = [0, self.position, self.content.len()][whence.min(2)];
-        match usize::try_from(base as i64 + offset) {
+        let mut target = base as i64 + offset;
+        if core.is_new() && self.mount == Mount::Inline {
+            target = target.clamp(0, self.content.len() as i64);
+        }
+        match usize::try_from(target) {
             Ok(position) => {
                 self.position = position;
                 true

@@ -169,8 +169,9 @@ fn read_file(cx: &mut Call<'_>) -> Results {
     let Some(id) = rt.open_file(&path, &mode) else {
         return Ok(0);
     };
+    let core = rt.config.core;
     let bytes = rt.files.get_mut(id).map(|file| {
-        file.seek(0, offset.max(0).into());
+        file.seek(0, offset.max(0).into(), core);
         file.read(len)
     });
     rt.close_file(id);
@@ -293,11 +294,12 @@ fn seek(cx: &mut Call<'_>) -> Results {
         return Err(Raise::Argument(2, format!("invalid option '{whence}'")));
     };
     let offset = cx.opt_integer(3, 0)?;
-    let moved = cx
-        .host()
-        .files
-        .get_mut(id)
-        .and_then(|file| file.seek(whence, offset.into()).then(|| file.position()));
+    let rt = cx.host();
+    let core = rt.config.core;
+    let moved = rt.files.get_mut(id).and_then(|file| {
+        file.seek(whence, offset.into(), core)
+            .then(|| file.position())
+    });
     match moved {
         Some(position) => {
             cx.push_integer(i32::try_from(position).unwrap_or(i32::MAX));

@@ -3,7 +3,7 @@
 use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::{Library, hash};
+use crate::libs::{Library, hash, string};
 use crate::rtc::from_unix;
 use crate::runtime::Level;
 
@@ -82,7 +82,7 @@ fn hmac(digest: &str, key: &[u8], data: &str) -> Vec<u8> {
 
 /// A key in base 64; one that is not gives an empty key.
 fn key(base64: &str) -> Vec<u8> {
-    BASE64.decode(base64.as_bytes()).unwrap_or_default()
+    string::base64_bytes(base64.as_bytes())
 }
 
 /// `aliyun(product key, device name, secret, method, timestamp, tls)`

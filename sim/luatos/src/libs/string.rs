@@ -1,7 +1,7 @@
 //! LuatOS's additions to `string`.
 
 use airbench_lua32::{Func, Kind, Raise};
-use data_encoding::{BASE32_NOPAD, BASE64};
+use data_encoding::{BASE32_NOPAD, BASE64, BASE64_MIME_PERMISSIVE};
 
 use crate::args::{Args, Call, Results};
 use crate::runtime::Runtime;
@@ -181,7 +181,13 @@ pub(crate) fn to_base64(cx: &mut Call<'_>) -> Results {
 /// An empty string on failure; line ends do not count, and neither do spaces
 /// before them. Only whole groups of four give bytes.
 pub(crate) fn from_base64(cx: &mut Call<'_>) -> Results {
-    let text = cx.check_bytes(1)?;
+    let bytes = base64_bytes(&cx.check_bytes(1)?);
+    cx.push_bytes(&bytes);
+    Ok(1)
+}
+
+/// What a base-64 text says, as mbedTLS reads it; nothing if it is none.
+pub(crate) fn base64_bytes(text: &[u8]) -> Vec<u8> {
     let lines = text.split(|c| *c == b'\n');
     let mut text: Vec<u8> = lines
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
@@ -192,9 +198,7 @@ pub(crate) fn from_base64(cx: &mut Call<'_>) -> Results {
         text.clear();
     }
     text.truncate(text.len() / 4 * 4);
-    let bytes = BASE64.decode(&text).unwrap_or_default();
-    cx.push_bytes(&bytes);
-    Ok(1)
+    BASE64_MIME_PERMISSIVE.decode(&text).unwrap_or_default()
 }
 
 fn to_base32(cx: &mut Call<'_>) -> Results {

@@ -127,6 +127,7 @@ fn query(cx: &mut Call<'_>) -> Results {
         // Four bytes are always signed here, eight keep their low half.
         4 | 8 => cx.push_integer(pack_codes::integer(&bytes, big, true)),
         1 | 2 => cx.push_integer(pack_codes::integer(&bytes, big, signed)),
+        _ if cx.host().config.core.is_new() => cx.push_bytes(&bytes),
         _ => cx.push_nil(),
     }
     Ok(1)

@@ -2,7 +2,7 @@
 //!
 //! Those speak as httpbin does: `/get /post /put /delete /patch /anything…`
 //! answer with what was asked, as JSON; `/headers`, `/status/N`, `/bytes/N`
-//! (predictable bytes), `/chunked/N`, `/stream/N`, `/delay/SECONDS`,
+//! (predictable bytes), `/chunked/N` and `/stream-bytes/N`, `/stream/N`, `/delay/SECONDS`,
 //! `/drip?numbytes=N&duration=S`, `/basic-auth/USER/PASSWORD` do what they say.
 
 use std::sync::Arc;
@@ -160,8 +160,7 @@ async fn builtin(origin: &Origin, head: &Parts, path: &str, body: &Bytes) -> Res
         }
         ("stream", Ok(count)) => {
             let lines = (0..count.min(100)).map(|id| {
-                let mut line = echo(head, body);
-                line["id"] = id.into();
+                let line = json!({ "id": id, "url": head.uri.to_string() });
                 Ok::<_, std::io::Error>(Bytes::from(format!("{line}\n")))
             });
             Body::from_stream(futures_util::stream::iter(lines.collect::<Vec<_>>())).into_response()
@@ -174,7 +173,7 @@ async fn builtin(origin: &Origin, head: &Parts, path: &str, body: &Bytes) -> Res
             .unwrap_or(StatusCode::BAD_REQUEST)
             .into_response(),
         ("bytes", Ok(count)) => some_bytes(count).into_response(),
-        ("chunked", Ok(count)) => {
+        ("chunked" | "stream-bytes", Ok(count)) => {
             let bytes = some_bytes(count);
             let pieces: Vec<Result<Bytes, std::io::Error>> = bytes
                 .chunks(512)
