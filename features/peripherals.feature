@@ -86,3 +86,20 @@ Feature: What is wired to the board
     And 1 s pass
     And the reset key is pressed
     Then the log shows "I/user.kept\ttrue\t1\twritten\tfalse" within 2 s
+
+  Scenario: A satellite receiver on a UART
+    Given the main script:
+      """
+      sys = require("sys")
+      sys.subscribe("GNSS_STATE", function(state) log.info("gnss", state, libgnss.locStr(1)) end)
+      uart.setup(1, 115200)
+      libgnss.bind(1)
+      sys.run()
+      """
+    When the board is powered on
+    And 1 s pass
+    And UART1 receives "$GNRMC,040506.00,A,2324.12223,N,11313.58210,E,1.25,133.7,030124,,\r\n"
+    Then the log shows "I/gnss Fixed 232412223 1131358210" within 1 s
+    And the log shows "I/user.gnss\tFIXED\t232412223,1131358210" within 1 s
+    When UART1 receives "$GNRMC,040507.00,V,,,,,,,030124,,\r\n"
+    Then the log shows "I/user.gnss\tLOSE" within 1 s

@@ -3,7 +3,7 @@
 use airbench_lua32::Kind;
 
 use crate::args::{Call, Results};
-use crate::libs::{gpio, http, mqtt, repl, rtos, sms, socket, uart, websocket};
+use crate::libs::{gpio, http, libgnss, mqtt, repl, rtos, sms, socket, uart, websocket};
 use crate::message::{Arg, Message};
 
 /// Handles one message inside `rtos.receive`.
@@ -26,6 +26,7 @@ pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
         Message::WebSocket(id, notice) => websocket::on_notice(cx, id, notice),
         Message::Socket(id, code, parameter) => socket::on_event(cx, id, code, parameter),
         Message::Mqtt(id, notice) => mqtt::on_notice(cx, id, notice),
+        Message::Gnss(callback, bytes) => libgnss::on_callback(cx, callback, &bytes),
         Message::Http(id, notice) => http::on_notice(cx, id, notice),
         Message::Publish(topic, args) => {
             publish(cx, topic, &args)?;

@@ -2,6 +2,7 @@
 
 use airbench_lua32::Ref;
 
+use crate::libs::libgnss;
 use crate::libs::sms::Sms;
 use crate::net::websocket::Notice;
 use crate::net::{http, mqtt};
@@ -46,6 +47,8 @@ pub(crate) enum Message {
     Socket(u32, i32, i32),
     /// An MQTT client's event.
     Mqtt(u32, mqtt::Notice),
+    /// A callback of `libgnss.on` and its bytes.
+    Gnss(libgnss::Callback, Vec<u8>),
     /// An HTTP request's event.
     Http(u32, http::Notice),
 }

@@ -18,6 +18,7 @@ use crate::libs::adc::Adc;
 use crate::libs::errdump::ErrDump;
 use crate::libs::gpio::Gpio;
 use crate::libs::hash::Hasher;
+use crate::libs::libgnss::Gnss;
 use crate::libs::mcu::Registers;
 use crate::libs::mobile::Mobile;
 use crate::libs::pm::{DTIMERS, Power, WakeUp};
@@ -152,6 +153,7 @@ pub struct Runtime {
     pub(crate) gc: crate::libs::rtos::AutoGc,
     /// WebSocket messages handed to the script.
     pub delivered: u64,
+    pub(crate) gnss: Gnss,
     pub(crate) fota: Fota,
     /// The boot loader could not install an update; said at boot.
     pub(crate) refused_update: bool,
@@ -269,6 +271,7 @@ impl Runtime {
             gc: crate::libs::rtos::AutoGc::default(),
             delivered: 0,
             protobuf: Arc::default(),
+            gnss: Gnss::default(),
             fota: Fota::default(),
             refused_update: update == Update::Refused,
             default_adapter: crate::libs::socket::CELLULAR,

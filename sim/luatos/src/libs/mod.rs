@@ -25,6 +25,7 @@ pub(crate) mod iotauth;
 pub(crate) mod json;
 mod json_decode;
 mod json_encode;
+pub(crate) mod libgnss;
 pub(crate) mod log;
 pub(crate) mod mcu;
 pub(crate) mod miniz;
@@ -119,6 +120,7 @@ const LIBRARIES: &[&Library] = &[
     &http::LIBRARY,
     &fota::LIBRARY,
     &iotauth::LIBRARY,
+    &libgnss::LIBRARY,
     &protobuf::LIBRARY,
     &rsa::LIBRARY,
 ];

@@ -6,7 +6,7 @@ use airbench_trace::{Kind as EventKind, Source};
 use airbench_uart::{Framing, Output, Parity, Port, Tunables};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::{Library, zbuff};
+use crate::libs::{Library, libgnss, zbuff};
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -120,7 +120,7 @@ fn id(cx: &Call<'_>) -> Result<u8, Raise> {
     Ok(cx.check_integer(1)? as u8)
 }
 
-fn exists(id: u8) -> bool {
+pub(crate) fn exists(id: u8) -> bool {
     id <= 3 || id >= VUART
 }
 
@@ -196,6 +196,7 @@ pub(crate) fn on_receive(cx: &mut Call<'_>, id: u8, len: i32) -> Results {
         slot.pending = slot.pending.saturating_sub(1);
         slot.on_receive
     });
+    libgnss::on_uart(cx.host(), id);
     if let Some(callback) = callback {
         cx.push_ref(callback);
         cx.push_integer(id.into());
@@ -217,7 +218,7 @@ pub(crate) fn on_sent(cx: &mut Call<'_>, id: u8) -> Results {
 
 /// Takes up to `max` bytes; a read that empties the cache makes room for new
 /// notifications.
-fn take(rt: &mut Runtime, id: u8, max: usize) -> Vec<u8> {
+pub(crate) fn take(rt: &mut Runtime, id: u8, max: usize) -> Vec<u8> {
     let now = rt.now();
     let Some(slot) = rt.uarts.slot(id) else {
         return Vec::new();
@@ -270,7 +271,7 @@ fn rx(cx: &mut Call<'_>) -> Results {
 }
 
 /// Writes and gives what the firmware returns.
-fn send(rt: &mut Runtime, id: u8, bytes: &[u8]) -> i32 {
+pub(crate) fn send(rt: &mut Runtime, id: u8, bytes: &[u8]) -> i32 {
     if !exists(id) {
         return -1;
     }

@@ -1,0 +1,167 @@
+//! What scripts see of the difference between the two firmware generations: one
+//! small program per difference, and what each prints under V1112 and under the
+//! core of 2026.
+
+use airbench_clock::Instant;
+use airbench_lte::Profile;
+use airbench_luatos::{Core, Scripts};
+use airbench_trace::{Kind, Retention};
+use airbench_world::{Action, Setup, World};
+
+/// The lines a script gives within ten seconds on a good network, from the first
+/// that begins with `> `.
+fn run(core: Core, code: &str) -> Vec<String> {
+    let mut scripts = Scripts::default();
+    scripts.add("main.lua", code.as_bytes().to_vec());
+    let mut setup = Setup::new(scripts, Profile::load("lab").unwrap());
+    setup.core = core;
+    let mut world = World::new(&setup, Retention::All);
+    world.act(&Action::PowerOn).unwrap();
+    world.run_until(Instant::from_millis(20_000)).unwrap();
+    let lines = world.log().since(0).filter(|e| e.kind == Kind::Line);
+    lines.map(|event| event.text().into_owned()).collect()
+}
+
+/// Both cores print what they should; the texts are parts of one line each.
+fn differ(code: &str, v1112: &[&str], new: &[&str]) {
+    for (core, wanted) in [(Core::V1112, v1112), (Core::New, new)] {
+        let lines = run(core, code);
+        for text in wanted {
+            assert!(
+                lines.iter().any(|line| line.contains(text)),
+                "{core:?}: no {text:?} in\n{}",
+                lines.join("\n")
+            );
+        }
+    }
+}
+
+#[test]
+fn the_banner_and_the_separator_of_print() {
+    differ(
+        "print('a', 1) log.info('t', 'b')",
+        &["LuatOS@EC618 base", "a\t1", "I/user.t\tb"],
+        &["LuatOS@Air780E base", "a 1", "I/user.t b"],
+    );
+}
+
+#[test]
+fn sys_must_be_required_or_is_there() {
+    differ(
+        "print('sys', sys, sysplus) ",
+        &["sys\tnil\tnil"],
+        &["sys table: "],
+    );
+    differ(
+        "sys = require('sys') sysplus = require('sysplus') print('plus', sys == sysplus, sys.taskInitEx ~= nil)",
+        &["plus\tfalse\tfalse"],
+        &["plus true true"],
+    );
+}
+
+#[test]
+fn a_65th_timer() {
+    let code = "sys = require('sys') for i = 1, 66 do sys.timerStart(function() return i end, 5000) end print('last', (sys.timerStart(print, 10)))";
+    differ(code, &["last\tnil"], &["create fail!!!"]);
+}
+
+#[test]
+fn wait_msg_looks_at_one_message_or_at_all() {
+    let code = "sys = require('sys') sysplus = require('sysplus')
+        sysplus.taskInitEx(function()
+            sysplus.sendMsg('t', 'one') sysplus.sendMsg('t', 'two') sys.wait(20)
+            local m = sysplus.waitMsg('t', 'two', 50) print('got', m and m[1])
+        end, 't') sys.run()";
+    differ(code, &["got\tnil"], &["got two"]);
+}
+
+#[test]
+fn unsubscribing_an_unknown_topic() {
+    let code = "sys = require('sys') print('ok', pcall(sys.unsubscribe, 'NOBODY', print))";
+    differ(code, &["ok\tfalse"], &["ok true"]);
+}
+
+#[test]
+fn the_result_of_websocket_send() {
+    let code = "sys = require('sys') local ws
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            ws = websocket.create(nil, 'ws://echo.airtun.air32.cn/ws/echo')
+            ws:on(function(c, event) if event == 'conack' then print('sent', c:send('{}')) end end)
+            print('early', ws:send('x')) ws:connect()
+        end) sys.run()";
+    differ(
+        code,
+        &["early\tfalse", "sent\tfalse"],
+        &["early false", "sent true"],
+    );
+}
+
+#[test]
+fn json_slashes_and_float_formats() {
+    let code = "print('slash', json.encode({'a/b'})) print('format', json.encode({1.5}, 'x'))";
+    differ(
+        code,
+        &["slash\t[\"a\\/b\"]", "format\t[1.5"],
+        &["slash [\"a/b\"]", "format nil invalid float format"],
+    );
+}
+
+#[test]
+fn pack_widths_and_positions() {
+    let code =
+        "local b = zbuff.create(32) print('wide', b:pack('<l', 1), (pack.unpack('12', '<H')))";
+    differ(code, &["wide\t4\t3.000000"], &["wide 8 3"]);
+}
+
+#[test]
+fn split_without_a_delimiter() {
+    let code = "print('split', pcall(function() return #(('a,b'):split()) end))";
+    differ(code, &["split\tfalse"], &["split true 2"]);
+}
+
+#[test]
+fn long_module_names() {
+    let code = "print('long', pcall(require, ('m'):rep(60)))";
+    differ(code, &["long\tfalse"], &["len 60 is invalid"]);
+}
+
+#[test]
+fn the_clock_of_os() {
+    let code = "sys = require('sys') sys.taskInit(function() sys.wait(3000) print('clock', os.clock() >= 3) end) sys.run()";
+    differ(code, &["clock\tfalse"], &["clock true"]);
+}
+
+#[test]
+fn files_and_buffers() {
+    let code = "local b = zbuff.create(4) b:write('abc') local f = io.open('/x', 'w')
+        print('write', (pcall(f.write, f, b))) f:close() print('size', io.fileSize('/x'))";
+    differ(code, &["write\tfalse"], &["write true", "size 3"]);
+}
+
+#[test]
+fn methods_of_http() {
+    let code = "sys = require('sys') sysplus = require('sysplus')
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            print('delete', (http.request('DELETE', 'http://httpbin.org/delete').wait()))
+        end) sys.run()";
+    differ(code, &["delete\t-4"], &["delete 200"]);
+}
+
+#[test]
+fn the_code_of_mqtt_disconnect() {
+    let code = "sys = require('sys') sys.taskInit(function() sys.waitUntil('IP_READY')
+            local c = mqtt.create(nil, 'broker.emqx.io', 1883) c:auth('x')
+            c:on(function(c, event, data)
+                if event == 'conack' then c:disconnect() end
+                if event == 'disconnect' then print('code', math.type(data)) end
+            end)
+            c:connect()
+        end) sys.run()";
+    differ(code, &["code\tfloat"], &["code integer"]);
+}
+
+#[test]
+fn functions_only_one_of_them_has() {
+    let code = "print('new', socket.dft, io.dexist, hmeta.chip, rtos.version(true))";
+    differ(code, &["new\tnil\tnil\tnil\tV1112"], &["V1112 0 32"]);
+}
