@@ -97,6 +97,38 @@ fn the_result_of_websocket_send() {
 }
 
 #[test]
+fn the_error_event_of_websocket() {
+    let code = "sys = require('sys')
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            local ws = websocket.create(nil, 'ws://httpbin.org/ws/echo')
+            ws:on(function(c, event, what, code) print('event', event, what, code) end)
+            ws:connect()
+        end) sys.run()";
+    differ(
+        code,
+        &["event\tdisconnect"],
+        &["event error rx 0", "event disconnect"],
+    );
+    let old = run(Core::V1112, code);
+    assert!(!old.iter().any(|line| line.contains("event\terror")));
+}
+
+#[test]
+fn large_messages_of_websocket() {
+    let code = "sys = require('sys')
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            local ws = websocket.create(nil, 'ws://echo.airtun.air32.cn/ws/echo2')
+            ws:on(function(c, event, data, fin, op)
+                if event == 'conack' then c:send(('x'):rep(6000), 1) end
+                if event == 'recv' then print('got', #data, fin, op) end
+                if event == 'disconnect' then print('lost') end
+            end)
+            ws:connect()
+        end) sys.run()";
+    differ(code, &["lost"], &["got 6000 1 2"]);
+}
+
+#[test]
 fn json_slashes_and_float_formats() {
     let code = "print('slash', json.encode({'a/b'})) print('format', json.encode({1.5}, 'x'))";
     differ(

@@ -16,7 +16,7 @@
 //! Every function that [`api`] calls not modelled: calling one raises an error
 //! that says so, and the call is counted. Besides: CPU time inside C functions,
 //! EC keys of `rsa`, compressed FOTA packages, `fs.mount`, and of the new core
-//! WebSocket's options, `error` event and fragments, and folders in `/ram/`.
+//! WebSocket's TLS options and folders in `/ram/`.
 
 #![forbid(unsafe_code)]
 

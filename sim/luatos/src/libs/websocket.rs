@@ -261,10 +261,16 @@ pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
             Notice::ConnAck => event(cx, "conack"),
             Notice::Sent => event(cx, "sent"),
             Notice::Disconnect => event(cx, "disconnect"),
-            Notice::Received(payload, opcode) => {
+            Notice::Error(what) => {
+                event(cx, "error");
+                cx.push_bytes(what.as_bytes());
+                cx.push_integer(0);
+                4
+            }
+            Notice::Received(payload, fin, opcode) => {
                 event(cx, "recv");
                 cx.push_bytes(&payload);
-                cx.push_integer(1);
+                cx.push_integer(fin.into());
                 cx.push_integer(opcode.into());
                 5
             }

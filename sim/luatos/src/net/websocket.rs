@@ -7,6 +7,7 @@ use airbench_lua32::Ref;
 
 use super::frames::{self, Frame, Opcode};
 use super::{Owner, Security, SocketEvent, SocketId, Target};
+use crate::config::Core;
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -14,9 +15,11 @@ use crate::runtime::{Level, Runtime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     ConnAck,
-    /// Payload and opcode.
-    Received(Vec<u8>, u8),
+    /// Payload, the FIN flag as Lua gets it, and opcode.
+    Received(Vec<u8>, bool, u8),
     Sent,
+    /// What failed (`connect`, `tx` or `rx`); only the new core tells.
+    Error(&'static str),
     Disconnect,
 }
 
@@ -29,7 +32,9 @@ enum State {
 }
 
 /// The receive buffer, frame header included.
-const BUFFER: usize = 4096;
+fn buffer_size(core: Core) -> usize {
+    if core.is_new() { 8192 + 16 } else { 4096 }
+}
 /// Most bytes taken from the network at a time.
 const SLICE: usize = 1024;
 /// The first ping follows the handshake after this time.
@@ -151,7 +156,7 @@ impl Runtime {
         self.touch_outside();
         if !sent {
             self.lib_line(Level::Info, "websocket network_tx -1 , close socket");
-            self.websocket_lost(id);
+            self.websocket_lost(id, "tx");
         }
         sent
     }
@@ -187,7 +192,7 @@ impl Runtime {
                 self.websocket_connect(id);
             } else if let Some((at, period)) = client.ping {
                 client.ping = Some((at + period, period));
-                self.websocket_control(id, Opcode::Ping);
+                self.websocket_control(id, Opcode::Ping, b"");
             }
         }
     }
@@ -200,8 +205,8 @@ impl Runtime {
             .min()
     }
 
-    fn websocket_control(&mut self, id: u32, opcode: Opcode) {
-        if let Some(frame) = frames::encode(opcode, b"") {
+    fn websocket_control(&mut self, id: u32, opcode: Opcode, payload: &[u8]) {
+        if let Some(frame) = frames::encode(opcode, payload) {
             self.websocket_transmit(id, opcode, &frame);
         }
     }
@@ -218,8 +223,12 @@ impl Runtime {
                 let target = &client.target;
                 let writes =
                     frames::handshake(&target.host, target.port, &client.path, &client.headers);
-                for write in writes {
-                    self.network.send(now, client.socket, &write);
+                if self.config.core.is_new() {
+                    self.network.send(now, client.socket, &writes.concat());
+                } else {
+                    for write in writes {
+                        self.network.send(now, client.socket, &write);
+                    }
                 }
             }
             SocketEvent::Acknowledged => {
@@ -237,7 +246,7 @@ impl Runtime {
                     Level::Warn,
                     "websocket websocket_callback param1 -1, closing socket",
                 );
-                self.websocket_lost(id);
+                self.websocket_lost(id, "connect");
             }
         }
     }
@@ -256,13 +265,13 @@ impl Runtime {
             let Some(client) = self.websockets.get_mut(id) else {
                 return;
             };
-            let room = BUFFER - client.buffer.len();
+            let room = buffer_size(self.config.core) - client.buffer.len();
             if room == 0 {
                 self.lib_line(
                     Level::Warn,
                     "websocket buff is FULL, websocket packet too big",
                 );
-                self.websocket_lost(id);
+                self.websocket_lost(id, "rx");
                 return;
             }
             let bytes = self.network.read(client.socket, SLICE.min(room));
@@ -280,7 +289,7 @@ impl Runtime {
                     Level::Warn,
                     &format!("websocket websocket_parse ret {code}"),
                 );
-                self.websocket_lost(id);
+                self.websocket_lost(id, "rx");
                 return;
             }
         }
@@ -320,23 +329,29 @@ impl Runtime {
             let Some(client) = self.websockets.get_mut(id) else {
                 return Ok(());
             };
-            let (opcode, payload, end) = match frames::decode(&client.buffer) {
+            let new = self.config.core.is_new();
+            let (fin, opcode, payload, end) = match frames::decode(&client.buffer) {
                 Frame::Incomplete => return Ok(()),
                 Frame::TooLarge => {
                     self.lib_line(Level::Warn, "websocket payload too large!!!");
                     return Err(-1);
                 }
                 Frame::Whole(opcode, start, end) => {
-                    (opcode, client.buffer[start..end].to_vec(), end)
+                    // V1112 looks for the flag in the wrong bit: it is always set.
+                    let fin = !new || client.buffer[0] & 0x80 != 0;
+                    (fin, opcode, client.buffer[start..end].to_vec(), end)
                 }
             };
             client.buffer.drain(..end);
             match opcode {
-                1 | 2 => {
-                    self.bus
-                        .push_back(Message::WebSocket(id, Notice::Received(payload, opcode)));
+                0 | 1 | 2 if new || opcode > 0 => {
+                    let notice = Notice::Received(payload, fin, opcode);
+                    self.bus.push_back(Message::WebSocket(id, notice));
                 }
-                9 => self.websocket_control(id, Opcode::Pong),
+                9 => {
+                    let echoed = if new { &payload[..] } else { b"" };
+                    self.websocket_control(id, Opcode::Pong, echoed);
+                }
                 10 => {}
                 8 => return Err(-1),
                 other => {
@@ -351,7 +366,7 @@ impl Runtime {
     }
 
     /// The connection is gone: tell Lua, and try again if wanted.
-    fn websocket_lost(&mut self, id: u32) {
+    fn websocket_lost(&mut self, id: u32, what: &'static str) {
         let now = self.now();
         let Some(client) = self.websockets.get_mut(id) else {
             return;
@@ -365,6 +380,10 @@ impl Runtime {
         self.lib_line(Level::Info, "websocket websocket closing socket");
         self.network.close(now, socket);
         self.touch_outside();
+        if self.config.core.is_new() {
+            self.bus
+                .push_back(Message::WebSocket(id, Notice::Error(what)));
+        }
         self.bus
             .push_back(Message::WebSocket(id, Notice::Disconnect));
         if let Some(span) = reconnect {
