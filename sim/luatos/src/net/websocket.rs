@@ -344,7 +344,7 @@ impl Runtime {
             };
             client.buffer.drain(..end);
             match opcode {
-                0 | 1 | 2 if new || opcode > 0 => {
+                0..=2 if new || opcode > 0 => {
                     let notice = Notice::Received(payload, fin, opcode);
                     self.bus.push_back(Message::WebSocket(id, notice));
                 }

@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(kind(&format!("${body}*{sum:02x}\r")), Some("TXT"));
         assert_eq!(kind(&format!("${body}*{:02x}\r", sum ^ 1)), None);
         assert_eq!(kind(&format!("${body}\r")), Some("TXT"));
-        assert_eq!(kind("$GPXXX,1"), None);
+        assert_eq!(kind("$GPABC,1"), None);
     }
 
     proptest! {
