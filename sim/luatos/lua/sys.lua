@@ -1,5 +1,8 @@
 -- The firmware's built-in scheduler, written anew after its documented
--- behaviour (docs/firmware-facts.md, "sys"). Stripped when it is loaded.
+-- behaviour (docs/firmware-facts.md, "sys"), for both cores: a line that ends in
+-- `--v1112` or `--new` is in that core's file alone. V1112 strips its file. The
+-- new core does not, and its line numbers show in messages and tracebacks:
+-- `--@N` puts a statement on the firmware's line N (see libs/inline.rs).
 local sys = {}
 
 SCRIPT_LIB_VER = "2.3.2"
@@ -45,7 +48,7 @@ end
 function sys.check_task()
     local co, main = coroutine.running()
     if co == nil or main then
-        error(debug.traceback("attempt to yield from outside a coroutine"))
+        error(debug.traceback("attempt to yield from outside a coroutine")) --@147
     end
     return co
 end
@@ -56,18 +59,16 @@ local function clear_timer(id)
 end
 
 function sys.wait(ms)
-    local co = sys.check_task()
+    local co = sys.check_task() --@161
     repeat
         last_task_timer = last_task_timer >= TASK_LAST - 1 and 1 or last_task_timer + 1
     until owner[last_task_timer] == nil
     local id = last_task_timer
     waiting[co], owner[id] = id, co
-    if rtos.timer_start(id, ms) ~= 1 then
-        log.debug("rtos.timer_start error")
-        waiting[co], owner[id] = nil, nil
-        return
+    if rtos.timer_start(id, ms) ~= 1 then --@181
+        log.debug("rtos.timer_start error") waiting[co], owner[id] = nil, nil return
     end
-    local message = {coroutine.yield()}
+    local message = {coroutine.yield()} --@185
     if #message ~= 0 then
         rtos.timer_stop(id)
         waiting[co], owner[id] = nil, nil
@@ -75,31 +76,47 @@ function sys.wait(ms)
     end
 end
 
-local function wait_for(co, id, ms)
-    sys.subscribe(id, co)
-    local message = ms and {sys.wait(ms)} or {coroutine.yield()}
-    sys.unsubscribe(id, co)
-    return message
-end
+local function wait_for(co, id, ms) --v1112
+    sys.subscribe(id, co) --v1112
+    local message = ms and {sys.wait(ms)} or {coroutine.yield()} --v1112
+    sys.unsubscribe(id, co) --v1112
+    return message --v1112
+end --v1112
 
 function sys.waitUntil(id, ms)
-    local message = wait_for(sys.check_task(), id, ms)
+    local message = wait_for(sys.check_task(), id, ms) --v1112
+    local co = sys.check_task() --new --@207
+    sys.subscribe(id, co) --new
+    local message = ms and {sys.wait(ms)} or {coroutine.yield()} --new --@224
+    sys.unsubscribe(id, co) --new
     return message[1] ~= nil, spread(message, 2)
 end
 
+function sys.waitUntilMsg(id) --new
+    local co = sys.check_task() --new --@239
+    sys.subscribe(id, co) --new
+    local message = {coroutine.yield()} --new --@241
+    sys.unsubscribe(id, co) --new
+    return spread(message, 2) --new
+end --new
+
 function sys.waitUntilExt(id, ms)
-    local message = wait_for(sys.check_task(), id, ms)
+    local message = wait_for(sys.check_task(), id, ms) --v1112
+    local co = sys.check_task() --new --@254
+    sys.subscribe(id, co) --new
+    local message = ms and {sys.wait(ms)} or {coroutine.yield()} --new --@256
+    sys.unsubscribe(id, co) --new
     if message[1] ~= nil then return spread(message, 1) end
     return false
 end
 
-function sys.waitUntilMsg(id)
-    return spread(wait_for(sys.check_task(), id), 2)
-end
+function sys.waitUntilMsg(id) --v1112
+    return spread(wait_for(sys.check_task(), id), 2) --v1112
+end --v1112
 
 function sys.taskInit(fn, ...)
-    local co = coroutine.create(fn)
-    sys.coresume(co, ...)
+    local co = coroutine.create(fn) --@271
+    sys.coresume(co, ...) --@274
     return co
 end
 
@@ -139,27 +156,27 @@ function sys.timerStopAll(fn)
 end
 
 function sys.timerAdvStart(fn, ms, count, ...)
-    assert(fn ~= nil, "sys.timerStart(first param) is nil !")
+    assert(fn ~= nil, "sys.timerStart(first param) is nil !") --v1112
     sys.timerStop(fn, ...)
     repeat
         last_callback_timer = last_callback_timer >= CALLBACK_LAST and TASK_LAST + 1 or last_callback_timer + 1
     until owner[last_callback_timer] == nil
     local id = last_callback_timer
     owner[id] = fn
-    if rtos.timer_start(id, ms, count) ~= 1 then
-        owner[id] = nil
-        return
+    if rtos.timer_start(id, ms, count) ~= 1 then --@374
+        log.error("rtos.timer_start", "create fail!!!") --new
+        owner[id] = nil return
     end
     if select("#", ...) ~= 0 then arguments[id] = {...} end
     return id
 end
 
 function sys.timerStart(fn, ms, ...)
-    return sys.timerAdvStart(fn, ms, 0, ...)
+    return sys.timerAdvStart(fn, ms, 0, ...) --@394
 end
 
 function sys.timerLoopStart(fn, ms, ...)
-    return sys.timerAdvStart(fn, ms, -1, ...)
+    return sys.timerAdvStart(fn, ms, -1, ...) --@403
 end
 
 function sys.timerIsActive(val, ...)
@@ -172,8 +189,8 @@ function sys.subscribe(id, callback)
         for _, each in pairs(id) do sys.subscribe(each, callback) end
         return
     end
-    if not topics[id] then topics[id] = {} end
-    topics[id][callback] = true
+    if not topics[id] then topics[id] = {} end --@482
+    topics[id][callback] = true --@483
 end
 
 function sys.unsubscribe(id, callback)
@@ -182,8 +199,10 @@ function sys.unsubscribe(id, callback)
         return
     end
     local set = topics[id]
-    if set then set[callback] = nil end
-    -- An unknown topic raises here, as on the board.
+    -- An unknown topic raises on V1112.
+    if set then set[callback] = nil end --v1112
+    if not set then return end --new
+    set[callback] = nil --new
     for _ in pairs(set) do return end
     topics[id] = nil
 end
@@ -202,9 +221,9 @@ local function dispatch()
             for receiver in pairs(set) do receivers[#receivers + 1] = receiver end
             for _, receiver in ipairs(receivers) do
                 if type(receiver) == "function" then
-                    receiver(spread(message, 2))
+                    receiver(spread(message, 2)) --@551
                 elseif type(receiver) == "thread" then
-                    sys.coresume(receiver, spread(message, 1))
+                    sys.coresume(receiver, spread(message, 1)) --@553
                 end
             end
         end
@@ -218,24 +237,31 @@ local function on_timer(id, left)
         owner[id] = nil
         if waiting[val] == id then
             waiting[val] = nil
-            sys.coresume(val)
+            sys.coresume(val) --@598
         end
         return
     end
     if left == 0 then owner[id] = nil end
     local args = arguments[id]
-    if args then val(spread(args, 1)) else val() end
+    if args then
+        val(spread(args, 1)) --@608
+    else
+        val() --@613
+    end
     if left == 0 and owner[id] == nil then arguments[id] = nil end
 end
 
+function sys.safeRun() --new
+    dispatch() --new
+    local kind, id, left = rtos.receive(rtos.INF_TIMEOUT) --new
+    if kind == rtos.MSG_TIMER then on_timer(id, left) end --new
+end --new
+
 function sys.run()
     while true do
-        dispatch()
-        local kind, id, left = rtos.receive(rtos.INF_TIMEOUT)
-        if kind == rtos.MSG_TIMER then on_timer(id, left) end
+        sys.safeRun() --new --@636
+        dispatch() --v1112
+        local kind, id, left = rtos.receive(rtos.INF_TIMEOUT) --v1112
+        if kind == rtos.MSG_TIMER then on_timer(id, left) end --v1112
     end
 end
-
-_G.sys_pub = sys.publish
-
-return sys

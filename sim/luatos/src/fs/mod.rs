@@ -15,7 +15,7 @@ pub(crate) use volume::{BLOCK, FsError, ROOT_BLOCKS};
 pub(crate) const FSKV_BLOCKS: usize = 16;
 
 use crate::config::{Core, Scripts};
-use crate::libs::base;
+use crate::libs::inline;
 use crate::runtime::{Level, Runtime};
 
 /// Most files open at the same time.
@@ -119,7 +119,7 @@ impl Runtime {
             Mount::Root => self.flash.root.read(rest).map(<[u8]>::to_vec),
             Mount::Ram => self.ram.read(rest).map(<[u8]>::to_vec),
             Mount::Luadb => self.config.scripts.get(rest).map(<[u8]>::to_vec),
-            Mount::Inline => base::inline(self.config.core)
+            Mount::Inline => inline::modules(self.config.core)
                 .iter()
                 .find(|(name, _)| rest.strip_suffix(".lua") == Some(name))
                 .map(|(_, code)| code.as_bytes().to_vec()),
@@ -245,7 +245,7 @@ impl Runtime {
     pub(crate) fn list_folder(&mut self, path: &str) -> Vec<(String, bool)> {
         match Mount::of(path) {
             (Mount::Luadb, "") => names(&self.config.scripts),
-            (Mount::Inline, "") => base::inline(self.config.core)
+            (Mount::Inline, "") => inline::modules(self.config.core)
                 .iter()
                 .map(|(name, _)| (format!("{name}.luac"), false))
                 .collect(),

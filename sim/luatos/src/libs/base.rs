@@ -6,7 +6,7 @@ use std::time::Duration;
 use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::config::Core;
+use crate::libs::inline;
 use crate::runtime::{Level, Runtime};
 
 /// Size of the firmware's line buffer for `print`.
@@ -21,38 +21,6 @@ const TOSTRING: &str = "tostring";
 
 /// Longest name of a module the new core takes.
 const NAME: usize = 48;
-
-/// Modules built into the firmware.
-pub(crate) fn inline(core: Core) -> &'static [(&'static str, &'static str)] {
-    match core {
-        Core::V1112 => &[
-            ("sys", include_str!("../../lua/sys.lua")),
-            ("sysplus", include_str!("../../lua/sysplus.lua")),
-        ],
-        Core::New => &[
-            ("sys", include_str!("../../lua/sys_new.lua")),
-            ("sysplus", "return require(\"sys\")"),
-        ],
-    }
-}
-
-/// The text with every line that ends in `--@N` moved down to line N.
-fn place_lines(text: &str) -> String {
-    let mut out = String::new();
-    let mut line = 1;
-    for code in text.lines() {
-        if let Some(wanted) = code.rsplit_once("--@").and_then(|(_, n)| n.parse().ok()) {
-            while line < wanted {
-                out.push('\n');
-                line += 1;
-            }
-        }
-        out.push_str(code);
-        out.push('\n');
-        line += 1;
-    }
-    out
-}
 
 /// Opens the base library and replaces what differs.
 pub(crate) fn open(cx: &mut Call<'_>) -> Result<(), Raise> {
@@ -199,7 +167,7 @@ fn search(cx: &mut Call<'_>, name: &str) -> Option<Found> {
 /// source name is the bare file name; the built-in ones are stripped.
 fn load(cx: &mut Call<'_>, found: &Found) -> Result<(), Raise> {
     if found.inline && cx.host().config.core.is_new() {
-        let code = place_lines(&String::from_utf8_lossy(&found.code));
+        let code = inline::place_lines(&String::from_utf8_lossy(&found.code));
         return cx.load(code.as_bytes(), &format!("@{}", found.path));
     }
     if found.inline {

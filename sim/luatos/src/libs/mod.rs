@@ -20,6 +20,7 @@ pub(crate) mod hash;
 pub(crate) mod hmeta;
 pub(crate) mod http;
 pub(crate) mod i2c;
+pub(crate) mod inline;
 pub(crate) mod io;
 pub(crate) mod iotauth;
 pub(crate) mod json;
