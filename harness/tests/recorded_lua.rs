@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use airbench_clock::Instant;
 use airbench_lte::Profile;
@@ -47,9 +48,8 @@ sys.run()"#
 }
 
 /// What the recordings leave out of a console: the C side's own lines.
-fn left_out() -> Regex {
-    Regex::new(r"^[DIWE]/[A-Za-z0-9_.\-]+ |^CASE").unwrap()
-}
+static LEFT_OUT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[DIWE]/[A-Za-z0-9_.\-]+ |^CASE").unwrap());
 
 fn escaped(bytes: &[u8]) -> String {
     bytes
@@ -85,7 +85,6 @@ fn run(case: &Value, core: Core) -> Vec<String> {
     }
     let (mut records, mut console, mut part) = (Vec::new(), Vec::new(), String::new());
     let mut begun = false;
-    let left_out = left_out();
     for event in world.log().since(0).filter(|e| e.kind == Kind::Line) {
         let text = event.text();
         if text == "CASE_BEGIN" {
@@ -105,7 +104,7 @@ fn run(case: &Value, core: Core) -> Vec<String> {
             let own = text.starts_with("E/main ") || text.get(2..7) == Some("user.");
             // A record's first line has its time before it, so it is never empty.
             let dropped = (text.is_empty() && index > 0) || text.contains("VM exit");
-            if !dropped && (own || !left_out.is_match(&text)) {
+            if !dropped && (own || !LEFT_OUT.is_match(&text)) {
                 console.push(escaped(line));
             }
         }

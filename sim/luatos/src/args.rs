@@ -1,6 +1,6 @@
 //! Arguments as LuatOS's C functions take them.
 
-use airbench_lua32::{Cx, Raise};
+use airbench_lua32::{Cx, Kind, Raise, Ref};
 
 use crate::runtime::Runtime;
 
@@ -22,6 +22,8 @@ pub(crate) trait Args {
     fn check_bytes(&self, index: i32) -> Result<Vec<u8>, Raise>;
     /// The same as text, invalid UTF-8 replaced.
     fn check_text(&self, index: i32) -> Result<String, Raise>;
+    /// A function, kept to be called later; nothing for anything else.
+    fn keep_function(&mut self, index: i32) -> Option<Ref>;
 }
 
 fn expected(cx: &Call<'_>, index: i32, what: &str) -> Raise {
@@ -63,5 +65,13 @@ impl Args for Call<'_> {
 
     fn check_text(&self, index: i32) -> Result<String, Raise> {
         Ok(String::from_utf8_lossy(&self.check_bytes(index)?).into_owned())
+    }
+
+    fn keep_function(&mut self, index: i32) -> Option<Ref> {
+        if self.kind(index) != Kind::Function {
+            return None;
+        }
+        self.push_value(index);
+        Some(self.make_ref())
     }
 }

@@ -52,6 +52,19 @@ enum Padding {
     ZerosAndLen,
 }
 
+impl Padding {
+    /// By its name; an unknown one is none.
+    fn of(name: &str) -> Self {
+        match name {
+            "PKCS7" => Self::Pkcs7,
+            "ZERO" | "ZEROS" => Self::Zeros,
+            "ONE_AND_ZEROS" => Self::OneAndZeros,
+            "ZEROS_AND_LEN" => Self::ZerosAndLen,
+            _ => Self::None,
+        }
+    }
+}
+
 /// What went wrong: the failing call of mbedTLS and its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -209,15 +222,9 @@ pub(crate) fn run(request: &Request<'_>, data: &[u8]) -> (Vec<u8>, Option<Failur
     let mut iv = vec![0; block];
     let used = request.iv.len().min(block);
     iv[..used].copy_from_slice(&request.iv[..used]);
-    let padding = match request.padding {
-        "PKCS7" => Padding::Pkcs7,
-        "ZERO" | "ZEROS" => Padding::Zeros,
-        "ONE_AND_ZEROS" => Padding::OneAndZeros,
-        "ZEROS_AND_LEN" => Padding::ZerosAndLen,
-        _ => Padding::None,
-    };
+    let padding = Padding::of(request.padding);
     match mode {
-        Mode::Ecb => ecb(&*cipher, request, block, data),
+        Mode::Ecb => ecb(&*cipher, request, padding, block, data),
         Mode::Cbc if request.encrypt => cbc_encrypt(&*cipher, iv, padding, data),
         Mode::Cbc => cbc_decrypt(&*cipher, iv, padding, data),
         Mode::Ccm => (Vec::new(), Some(Failure::NotStarted)),
@@ -231,34 +238,19 @@ pub(crate) fn run(request: &Request<'_>, data: &[u8]) -> (Vec<u8>, Option<Failur
     }
 }
 
-/// ECB pads only PKCS7 and ZERO, in the firmware itself.
+/// ECB, padded by the firmware itself: V1112 knows PKCS7 and ZERO only, and
+/// takes nothing but PKCS7 off again.
 fn ecb(
     cipher: &dyn BlockCipher,
     request: &Request<'_>,
+    padding: Padding,
     block: usize,
     data: &[u8],
 ) -> (Vec<u8>, Option<Failure>) {
     let mut data = data.to_vec();
-    let pkcs7 = request.padding == "PKCS7";
-    if request.encrypt {
-        let missing = block - data.len() % block;
-        let new = request.core.is_new();
-        let (first, fill, last) = match request.padding {
-            "PKCS7" => (missing as u8, missing as u8, missing as u8),
-            "ZERO" => (0, 0, 0),
-            "ZEROS" if new => (0, 0, 0),
-            "ONE_AND_ZEROS" if new => (0x80, 0, if missing == 1 { 0x80 } else { 0 }),
-            "ZEROS_AND_LEN" if new => (if missing == 1 { 1 } else { 0 }, 0, missing as u8),
-            _ => (0, 0, 0),
-        };
-        let pads = matches!(request.padding, "PKCS7" | "ZERO")
-            || new && matches!(request.padding, "ZEROS" | "ONE_AND_ZEROS" | "ZEROS_AND_LEN");
-        if pads {
-            data.push(first);
-            data.resize(data.len() + missing - 1, fill);
-            let end = data.len() - 1;
-            data[end] = last;
-        }
+    let new = request.core.is_new();
+    if request.encrypt && (new || matches!(request.padding, "PKCS7" | "ZERO")) {
+        pad(padding, block, &mut data);
     }
     let whole = data.len() / block * block;
     let failure = (whole != data.len()).then_some(Failure::Update);
@@ -274,7 +266,7 @@ fn ecb(
         return (data, failure);
     }
     let last = data.len() - block;
-    if pkcs7 {
+    if padding == Padding::Pkcs7 {
         return match unpadded(Padding::Pkcs7, &data[last..]) {
             Some(len) => {
                 data.truncate(last + len);
@@ -286,19 +278,37 @@ fn ecb(
             }
         };
     }
-    if request.core.is_new() {
-        strip(request.padding, &mut data);
+    if new {
+        strip(padding, &mut data);
     }
     (data, None)
 }
 
+/// Fills the last block, or adds one if it is full.
+fn pad(padding: Padding, block: usize, data: &mut Vec<u8>) {
+    let missing = block - data.len() % block;
+    match padding {
+        Padding::None => {}
+        Padding::Pkcs7 => data.resize(data.len() + missing, missing as u8),
+        Padding::Zeros => data.resize(data.len() + missing, 0),
+        Padding::OneAndZeros => {
+            data.push(0x80);
+            data.resize(data.len() + missing - 1, 0);
+        }
+        Padding::ZerosAndLen => {
+            data.resize(data.len() + missing - 1, 0);
+            data.push(missing as u8);
+        }
+    }
+}
+
 /// Takes padding off as the new core does in ECB: what is not there stays.
-fn strip(padding: &str, data: &mut Vec<u8>) {
+fn strip(padding: Padding, data: &mut Vec<u8>) {
     let zeros = data.iter().rposition(|byte| *byte != 0);
     match (padding, zeros) {
-        ("ZERO" | "ZEROS", at) => data.truncate(at.map_or(0, |at| at + 1)),
-        ("ONE_AND_ZEROS", Some(at)) if data[at] == 0x80 => data.truncate(at),
-        ("ZEROS_AND_LEN", _) => {
+        (Padding::Zeros, at) => data.truncate(at.map_or(0, |at| at + 1)),
+        (Padding::OneAndZeros, Some(at)) if data[at] == 0x80 => data.truncate(at),
+        (Padding::ZerosAndLen, _) => {
             let count = data.last().map_or(0, |last| usize::from(*last));
             if (1..=data.len().min(16)).contains(&count) {
                 data.truncate(data.len() - count);
@@ -381,26 +391,10 @@ fn cbc_encrypt(
 ) -> (Vec<u8>, Option<Failure>) {
     let block = iv.len();
     let mut data = data.to_vec();
+    pad(padding, block, &mut data);
     let rest = data.len() % block;
-    let missing = block - rest;
-    let mut failure = None;
-    match padding {
-        Padding::None if rest > 0 => {
-            failure = Some(Failure::Finish(FULL_BLOCK));
-            data.truncate(data.len() - rest);
-        }
-        Padding::None => {}
-        Padding::Pkcs7 => data.resize(data.len() + missing, missing as u8),
-        Padding::Zeros => data.resize(data.len() + missing, 0),
-        Padding::OneAndZeros => {
-            data.push(0x80);
-            data.resize(data.len() + missing - 1, 0);
-        }
-        Padding::ZerosAndLen => {
-            data.resize(data.len() + missing - 1, 0);
-            data.push(missing as u8);
-        }
-    }
+    let failure = (rest > 0).then_some(Failure::Finish(FULL_BLOCK));
+    data.truncate(data.len() - rest);
     for piece in data.chunks_mut(block) {
         xor(piece, &iv);
         cipher.encrypt(piece);

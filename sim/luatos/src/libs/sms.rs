@@ -154,12 +154,7 @@ fn encode(phone: &str, text: &str, gateway: bool) -> String {
 }
 
 fn set_callback(cx: &mut Call<'_>) -> Results {
-    let callback = if cx.kind(1) == Kind::Function {
-        cx.push_value(1);
-        Some(cx.make_ref())
-    } else {
-        None
-    };
+    let callback = cx.keep_function(1);
     if let Some(old) = std::mem::replace(&mut cx.host().sms.callback, callback) {
         cx.drop_ref(old);
     }

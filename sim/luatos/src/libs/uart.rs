@@ -164,12 +164,7 @@ fn setup(cx: &mut Call<'_>) -> Results {
 fn on(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
     let event = cx.check_bytes(2)?;
-    let callback = if cx.kind(3) == Kind::Function {
-        cx.push_value(3);
-        Some(cx.make_ref())
-    } else {
-        None
-    };
+    let callback = cx.keep_function(3);
     let old = match cx.host().uarts.slot(id) {
         None => {
             if let Some(callback) = callback {

@@ -99,12 +99,7 @@ fn create(cx: &mut Call<'_>) -> Results {
 
 fn on(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
-    let callback = if cx.kind(2) == Kind::Function {
-        cx.push_value(2);
-        Some(cx.make_ref())
-    } else {
-        None
-    };
+    let callback = cx.keep_function(2);
     let old = match cx.host().websockets.get_mut(id) {
         Some(client) => std::mem::replace(&mut client.callback, callback),
         None => callback,

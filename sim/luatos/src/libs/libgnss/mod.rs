@@ -126,12 +126,7 @@ fn on(cx: &mut Call<'_>) -> Results {
         "other" => Callback::Other,
         _ => return Ok(0),
     };
-    let made = if cx.kind(2) == Kind::Function {
-        cx.push_value(2);
-        Some(cx.make_ref())
-    } else {
-        None
-    };
+    let made = cx.keep_function(2);
     let slot = &mut cx.host().gnss.callbacks[callback as usize];
     if let Some(old) = std::mem::replace(slot, made) {
         cx.drop_ref(old);
@@ -257,7 +252,7 @@ impl Runtime {
             }
             Some("GSV") => {
                 let talker = line.get(..6).unwrap_or(line);
-                if nmea::Fields::of(line).text().is_some() && second(line) == Some(1) {
+                if second(line) == Some(1) {
                     for slot in &mut gnss.gsv {
                         *slot = slot.take().filter(|(_, old)| !old.starts_with(talker));
                     }
