@@ -105,3 +105,37 @@ Feature: MQTT, HTTP, time and updates from the simulated internet
       """
     When the board is powered on
     Then the log shows "I/user.ntp\t2025-01-02" within 10 s
+
+  Scenario: Files go up to and come down from an FTP server
+    Given the FTP server has the file "/cfg/app.json" with "{1}"
+    And the main script:
+      """
+      sys = require("sys") sysplus = require("sysplus")
+      sys.taskInit(function()
+          sys.waitUntil("IP_READY")
+          log.info("refused", ftp.login(nil, "ftp.example.com", 21, "user", "").wait())
+          log.info("login", ftp.login(nil, "ftp.example.com", 21, "user", "secret").wait())
+          log.info("pull", ftp.pull("/app.json", "/cfg/app.json").wait(), io.readFile("/app.json"))
+          io.writeFile("/report.txt", "all well")
+          log.info("push", ftp.push("/report.txt", "report.txt").wait())
+          log.info("pwd", ftp.command("PWD").wait())
+          -- What a failed download leaves behind spoils the next upload.
+          log.info("pull", ftp.pull("/none.txt", "/none.txt").wait())
+          sys.wait(1000)
+          log.info("push", ftp.push("/report.txt", "again.txt").wait())
+          log.info("close", ftp.close().wait())
+      end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.refused\tfalse" within 10 s
+    And the log shows "I/user.login\ttrue" within 10 s
+    And the log shows "I/user.pull\ttrue\t{1}" within 10 s
+    And the FTP server receives "all well" as "/report.txt" within 10 s
+    And the log shows "I/user.push\ttrue" within 10 s
+    And the log shows "I/user.pwd\t257" within 10 s
+    And the log shows "I/user.pull\tfalse" within 10 s
+    And the log shows "E/ftp data_netc already create" within 10 s
+    And the log shows "I/user.push\tfalse" within 10 s
+    And the log shows "I/user.close\t221" within 10 s
+    And everything the script used is modelled

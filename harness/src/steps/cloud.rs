@@ -1,4 +1,4 @@
-//! The simulated internet besides airtun: MQTT broker and HTTP server.
+//! The simulated internet besides airtun: MQTT broker, HTTP and FTP servers.
 
 use airbench_luatos::{fota, luadb};
 use airbench_trace::{Event, Kind};
@@ -46,6 +46,12 @@ async fn update_step(s: &mut Scenario, firmware: String, path: String) -> StepRe
     Ok(())
 }
 
+/// Puts a file on the FTP server.
+#[given(expr = "the FTP server has the file {string} with {string}")]
+async fn ftp_file_step(s: &mut Scenario, path: String, text: String) -> StepResult {
+    route_step(s, path, text).await
+}
+
 /// Publishes a message through the broker, as another client would.
 #[when(expr = "{string} is published to {string}")]
 async fn publish_step(s: &mut Scenario, text: String, topic: String) -> StepResult {
@@ -90,6 +96,17 @@ async fn request_step(
         event.kind == Kind::State && event.text() == text
     });
     s.expect(wanted, span.0).await.map(drop)
+}
+
+/// Waits for an upload to the FTP server: its content and its path.
+#[then(expr = "the FTP server receives {string} as {string} within {span}")]
+async fn ftp_stored_step(s: &mut Scenario, text: String, path: String, span: Span) -> StepResult {
+    let what = format!("{text:?} stored as {path:?} on the FTP server");
+    let mut end = format!(" {path} ").into_bytes();
+    end.extend(escapes(&text)?);
+    s.expect(noted(what, "ftp stored ", end), span.0)
+        .await
+        .map(drop)
 }
 
 /// Something a service noted: how it begins and how it ends.

@@ -5,7 +5,7 @@ use airbench_lua32::Ref;
 use crate::libs::libgnss;
 use crate::libs::sms::Sms;
 use crate::net::websocket::Notice;
-use crate::net::{http, mqtt};
+use crate::net::{ftp, http, mqtt};
 
 /// An argument of a message that becomes `sys.publish`.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,4 +51,6 @@ pub(crate) enum Message {
     Gnss(libgnss::Callback, Vec<u8>),
     /// An HTTP request's event.
     Http(u32, http::Notice),
+    /// What the FTP client has done.
+    Ftp(ftp::Outcome),
 }

@@ -36,6 +36,7 @@ use crate::luadb;
 use crate::message::Message;
 use crate::net::Network;
 use crate::net::ctrl::Ctrl;
+use crate::net::ftp::Ftp;
 use crate::net::http::Http;
 use crate::net::mqtt::Mqtt;
 use crate::net::sntp::Sntp;
@@ -126,6 +127,7 @@ pub struct Runtime {
     pub(crate) mqtts: Slab<Mqtt>,
     pub(crate) https: Slab<Http>,
     pub(crate) sntp: Sntp,
+    pub(crate) ftp: Ftp,
     /// Topics handed out for results to come.
     pub(crate) awaitables: u64,
     pub(crate) zbuffs: Slab<Zbuff>,
@@ -254,6 +256,7 @@ impl Runtime {
             mqtts: Slab::default(),
             https: Slab::default(),
             sntp: Sntp::default(),
+            ftp: Ftp::default(),
             awaitables: 0,
             zbuffs: Slab::default(),
             system_heap: SystemHeap::default(),
@@ -421,6 +424,7 @@ impl Runtime {
             self.mqtt_wake(),
             self.http_wake(),
             self.sntp_wake(),
+            self.ftp_wake(),
             self.gpio.next_wake(),
             self.power.next_wake(),
             self.wlan.next_wake(),
@@ -454,6 +458,9 @@ impl Runtime {
         }
         if due(self.sntp_wake()) {
             self.drive_sntp(now);
+        }
+        if due(self.ftp_wake()) {
+            self.drive_ftp(now);
         }
         self.drive_errdump(now);
         self.drive_gpio(now);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
@@ -16,12 +17,15 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::cloud::Notes;
 use crate::cloud::broker::Broker;
+use crate::cloud::ftp::{DATA_PORTS, FtpServer};
 use crate::cloud::origin::{Origin, Route};
 use crate::pipe::Pipe;
 use crate::virtual_clock::VirtualClock;
 
 /// First byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// Where FTP begins with TLS.
+pub(crate) const FTPS_PORT: u16 = 990;
 
 /// The programs there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,15 @@ pub(crate) enum Program {
     Broker,
     /// The HTTP origin.
     Origin,
+    /// The FTP server.
+    Ftp,
+}
+
+impl Program {
+    /// It greets its clients.
+    pub(crate) fn speaks_first(self) -> bool {
+        self == Self::Ftp
+    }
 }
 
 /// Collects airtun's events.
@@ -83,6 +96,7 @@ enum Serve {
     Airtun(Server),
     Broker(Broker),
     Origin(Origin),
+    Ftp(FtpServer),
 }
 
 impl Serve {
@@ -94,6 +108,7 @@ impl Serve {
             Self::Airtun(server) => server.serve(stream).await,
             Self::Broker(broker) => broker.serve(stream).await,
             Self::Origin(origin) => origin.serve(stream).await,
+            Self::Ftp(server) => server.serve(stream).await,
         }
     }
 }
@@ -105,6 +120,7 @@ pub(crate) struct Guest {
     airtun: Server,
     broker: Broker,
     origin: Origin,
+    ftp: FtpServer,
     acceptor: Option<TlsAcceptor>,
     clock: VirtualClock,
     notes: Notes,
@@ -113,7 +129,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(epoch: i64, routes: Vec<Route>) -> Self {
+    pub(crate) fn new(epoch: i64, ftp: Ipv4Addr, routes: Vec<Route>) -> Self {
         let signal = ParkSignal::default();
         let parking = signal.clone();
         let runtime = Builder::new_current_thread()
@@ -128,6 +144,7 @@ impl Guest {
             signal,
             airtun: Server::new(Arc::clone(&shared), Arc::new(Collector(notes.clone()))),
             broker: Broker::new(Arc::clone(&shared), notes.clone()),
+            ftp: FtpServer::new(ftp, &routes, Arc::clone(&shared), notes.clone()),
             origin: Origin::new(routes, shared, notes.clone()),
             acceptor: None,
             clock,
@@ -150,12 +167,15 @@ impl Guest {
             .clone()
     }
 
-    /// A client speaks to a program; its first byte tells whether it wants TLS.
-    pub(crate) fn connect(&mut self, program: Program, first: u8) -> u64 {
+    /// A client has come to a port of a program, with its first byte where it
+    /// speaks first; that byte tells whether it wants TLS.
+    pub(crate) fn connect(&mut self, program: Program, port: u16, first: Option<u8>) -> u64 {
         self.last += 1;
         let pipe = Pipe::default();
         let stream = pipe.guest();
-        if first == TLS_HANDSHAKE {
+        if program == Program::Ftp && DATA_PORTS.contains(&port) {
+            self.ftp.deliver(port, stream);
+        } else if first == Some(TLS_HANDSHAKE) || port == FTPS_PORT {
             let acceptor = self.acceptor();
             let serve = self.server(program);
             self.runtime.spawn(async move {
@@ -176,6 +196,7 @@ impl Guest {
             Program::Airtun => Serve::Airtun(self.airtun.clone()),
             Program::Broker => Serve::Broker(self.broker.clone()),
             Program::Origin => Serve::Origin(self.origin.clone()),
+            Program::Ftp => Serve::Ftp(self.ftp.clone()),
         }
     }
 

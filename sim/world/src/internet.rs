@@ -8,7 +8,8 @@ use airbench_clock::{Instant, Rng};
 use airbench_net::{IpStack, Shape, SmolStack};
 use airbench_trace::{Event, Source};
 
-use crate::guest::{Guest, Program};
+use crate::cloud::ftp::DATA_PORTS;
+use crate::guest::{FTPS_PORT, Guest, Program};
 use crate::relay::Relay;
 use crate::service::{Service, Surroundings};
 use crate::setup::{Destination, Setup};
@@ -18,6 +19,7 @@ const AIRTUN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const ERRDUMP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 20);
 const BROKER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 30);
 const ORIGIN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 40);
+const FTP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 70);
 const NTP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 50);
 const ECHO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 60);
 /// Real servers get the addresses from here on.
@@ -62,6 +64,7 @@ fn address_of(destination: &Destination) -> Option<Ipv4Addr> {
         Destination::ErrDump => ERRDUMP,
         Destination::Broker(_) => BROKER,
         Destination::Origin(_) => ORIGIN,
+        Destination::Ftp(_) => FTP,
         Destination::Ntp => NTP,
         Destination::Echo => ECHO,
         Destination::Real(_) => return None,
@@ -84,7 +87,8 @@ impl Internet {
                 Destination::Real(server) => drop(relays.insert(address, *server)),
                 Destination::Airtun(Some(port))
                 | Destination::Broker(Some(port))
-                | Destination::Origin(Some(port)) => {
+                | Destination::Origin(Some(port))
+                | Destination::Ftp(Some(port)) => {
                     ports.entry(address).or_default().insert(*port);
                 }
                 _ => {}
@@ -96,7 +100,7 @@ impl Internet {
             epoch: setup.epoch,
             dns: setup.profile.modem.dns.clone(),
             hosts: Vec::new(),
-            guest: Guest::new(setup.epoch, setup.routes.clone()),
+            guest: Guest::new(setup.epoch, FTP, setup.routes.clone()),
             names,
             relays,
             ports,
@@ -129,6 +133,11 @@ impl Internet {
             ORIGIN => {
                 ports.extend([80, 443]);
                 Service::Guest(Program::Origin, Vec::new())
+            }
+            FTP => {
+                ports.extend([21, FTPS_PORT]);
+                ports.extend(DATA_PORTS);
+                Service::Guest(Program::Ftp, Vec::new())
             }
             ERRDUMP => Service::ErrDump(stack.udp_open(ERRDUMP_PORT)),
             NTP => Service::Ntp(stack.udp_open(NTP_PORT)),

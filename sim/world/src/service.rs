@@ -22,7 +22,8 @@ const NTP: usize = 48;
 /// One TCP connection of a server and its stream into the guest.
 pub(crate) struct Connection {
     tcp: TcpId,
-    /// The guest's stream, once the client has spoken.
+    port: u16,
+    /// The guest's stream, once the client has spoken (or need not).
     stream: Option<u64>,
     /// Written by the guest, not yet taken by TCP.
     backlog: Vec<u8>,
@@ -196,10 +197,12 @@ fn serve(
     connections: &mut Vec<Connection>,
     guest: &mut Guest,
 ) {
-    while let Some((tcp, _)) = stack.accept() {
+    while let Some((tcp, port)) = stack.accept() {
+        let greeted = program.speaks_first();
         connections.push(Connection {
             tcp,
-            stream: None,
+            port,
+            stream: greeted.then(|| guest.connect(program, port, None)),
             backlog: Vec::new(),
             ended: false,
         });
@@ -208,10 +211,10 @@ fn serve(
         let status = stack.tcp_status(connection.tcp);
         if status.readable > 0 {
             let bytes = stack.tcp_read(connection.tcp, CHUNK);
-            let first = bytes.first().copied().unwrap_or(0);
+            let first = bytes.first().copied();
             let stream = connection
                 .stream
-                .get_or_insert_with(|| guest.connect(program, first));
+                .get_or_insert_with(|| guest.connect(program, connection.port, first));
             if let Some(pipe) = guest.pipe(*stream) {
                 pipe.deliver(&bytes);
             }

@@ -29,6 +29,7 @@ const NAMES: &[(&str, Destination)] = &[
     ("httpbin.org", Destination::Origin(None)),
     ("www.air32.cn", Destination::Origin(None)),
     ("www.baidu.com", Destination::Origin(None)),
+    ("ftp.example.com", Destination::Ftp(None)),
     ("ntp.aliyun.com", Destination::Ntp),
     ("ntp.ntsc.ac.cn", Destination::Ntp),
     ("time1.cloud.tencent.com", Destination::Ntp),
@@ -47,6 +48,8 @@ pub enum Destination {
     Broker(Option<u16>),
     /// The HTTP origin, on 80 and 443.
     Origin(Option<u16>),
+    /// The FTP server, on 21 and (with TLS from the first byte) 990.
+    Ftp(Option<u16>),
     /// The time server.
     Ntp,
     /// TCP and UDP echo, on any port.
@@ -61,6 +64,7 @@ impl fmt::Display for Destination {
             Self::Airtun(port) => ("airtun", port),
             Self::Broker(port) => ("mqtt", port),
             Self::Origin(port) => ("http", port),
+            Self::Ftp(port) => ("ftp", port),
             Self::ErrDump => ("errdump", &None),
             Self::Ntp => ("ntp", &None),
             Self::Echo => ("echo", &None),
@@ -88,6 +92,7 @@ impl FromStr for Destination {
             ("airtun", port) => Self::Airtun(port),
             ("mqtt", port) => Self::Broker(port),
             ("http", port) => Self::Origin(port),
+            ("ftp", port) => Self::Ftp(port),
             ("errdump", None) => Self::ErrDump,
             ("ntp", None) => Self::Ntp,
             ("echo", None) => Self::Echo,

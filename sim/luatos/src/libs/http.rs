@@ -283,7 +283,7 @@ fn security(cx: &Call<'_>, place: &Place) -> Security {
 }
 
 /// Pushes the awaitable for a topic, with its result if there is one already.
-fn push_awaitable(cx: &mut Call<'_>, topic: &[u8], result: Option<i32>) -> Results {
+pub(crate) fn push_awaitable(cx: &mut Call<'_>, topic: &[u8], result: Option<i32>) -> Results {
     if cx.get_global("sys_cw") != Kind::Function {
         cx.host().lib_line(Level::Error, "main sys lib not found!");
         cx.push_nil();
@@ -319,11 +319,7 @@ fn block(cx: &mut Call<'_>, options: &Options) -> Option<SocketId> {
     }
     let block = if adapter == 1 { rt.http_block() } else { None };
     if block.is_none() {
-        rt.line(if adapter == 1 {
-            "network_alloc_ctrl 1381:adapter no more ctrl!".to_owned()
-        } else {
-            format!("network_alloc_ctrl 1363:adapter index {adapter} is invalid!")
-        });
+        rt.say_no_adapter(adapter);
         rt.lib_line(Level::Error, "http netc create fail");
     }
     block

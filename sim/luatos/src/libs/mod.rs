@@ -15,6 +15,7 @@ pub(crate) mod errdump;
 pub(crate) mod fota;
 pub(crate) mod fs;
 pub(crate) mod fskv;
+pub(crate) mod ftp;
 pub(crate) mod gpio;
 pub(crate) mod hash;
 pub(crate) mod hmeta;
@@ -119,6 +120,7 @@ const LIBRARIES: &[&Library] = &[
     &socket::LIBRARY,
     &mqtt::LIBRARY,
     &http::LIBRARY,
+    &ftp::LIBRARY,
     &fota::LIBRARY,
     &iotauth::LIBRARY,
     &libgnss::LIBRARY,

@@ -6,7 +6,7 @@ use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
-use crate::libs::socket::opt_pem;
+use crate::libs::socket::{CELLULAR, opt_pem};
 use crate::libs::{Library, zbuff};
 use crate::message::Arg;
 use crate::net::mqtt::{BUFFER, Notice};
@@ -117,19 +117,9 @@ fn create(cx: &mut Call<'_>) -> Results {
         rt.lib_line(Level::Error, "mqtt 尚无已注册的网络适配器");
         return Ok(0);
     }
-    let created = if adapter == 1 {
-        let created = rt.mqtt_create(target, capacity);
-        if created.is_none() {
-            rt.line("network_alloc_ctrl 1381:adapter no more ctrl!");
-        }
-        created
-    } else {
-        rt.line(format!(
-            "network_alloc_ctrl 1363:adapter index {adapter} is invalid!"
-        ));
-        None
-    };
-    let Some(id) = created else {
+    let created = (adapter == CELLULAR).then(|| rt.mqtt_create(target, capacity));
+    let Some(id) = created.flatten() else {
+        rt.say_no_adapter(adapter);
         rt.lib_line(Level::Warn, "mqtt network_alloc_ctrl fail");
         rt.lib_line(Level::Error, "mqtt mqtt init FAID ret -1");
         return Ok(0);

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use airbench_lua32::Ref;
 
 use super::{Certificates, Owner, Security, SocketEvent, SocketId, Target, stage};
+use crate::libs::socket::CELLULAR;
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -399,9 +400,18 @@ impl Runtime {
         }
     }
 
-    /// What the adapter prints when no control block is left.
+    /// What a network adapter prints that has no control block to give.
+    pub(crate) fn say_no_adapter(&mut self, adapter: i32) {
+        self.line(if adapter == CELLULAR {
+            "network_alloc_ctrl 1381:adapter no more ctrl!".to_owned()
+        } else {
+            format!("network_alloc_ctrl 1363:adapter index {adapter} is invalid!")
+        });
+    }
+
+    /// What is printed when no control block is left.
     pub(crate) fn say_no_ctrl(&mut self, library: &str) {
-        self.line("network_alloc_ctrl 1381:adapter no more ctrl!");
+        self.say_no_adapter(CELLULAR);
         self.lib_line(Level::Debug, &format!("{library} create fail"));
     }
 }

@@ -88,6 +88,12 @@ impl Http {
 }
 
 impl Runtime {
+    /// A topic for a result to come, as the firmware numbers them.
+    pub(crate) fn new_topic(&mut self) -> Vec<u8> {
+        self.awaitables += 1;
+        [vec![1], self.awaitables.to_le_bytes().to_vec()].concat()
+    }
+
     /// A block for a request; taken before its arguments are looked at.
     pub(crate) fn http_block(&mut self) -> Option<SocketId> {
         self.network.open(Owner::Http(0))
@@ -101,8 +107,7 @@ impl Runtime {
 
     /// Starts a request; gives the topic its result will have.
     pub(crate) fn http_start(&mut self, socket: SocketId, order: Order) -> Vec<u8> {
-        self.awaitables += 1;
-        let topic = [vec![1], self.awaitables.to_le_bytes().to_vec()].concat();
+        let topic = self.new_topic();
         let deadline = order.timeout.map(|span| self.now() + span);
         let id = self.https.add(Http {
             socket,

@@ -6,6 +6,7 @@
 
 pub(crate) mod ctrl;
 pub(crate) mod frames;
+pub(crate) mod ftp;
 pub(crate) mod http;
 pub(crate) mod http_parse;
 pub(crate) mod mqtt;
@@ -51,6 +52,8 @@ pub(crate) enum Owner {
     Mqtt(u32),
     Http(u32),
     Sntp,
+    FtpControl,
+    FtpData,
 }
 
 /// How a connection is secured.
@@ -406,6 +409,8 @@ impl Runtime {
                 Owner::Mqtt(id) => self.mqtt_socket_event(id, event),
                 Owner::Http(id) => self.http_socket_event(id, event),
                 Owner::Sntp => self.sntp_socket_event(event),
+                Owner::FtpControl => self.ftp_control_event(event),
+                Owner::FtpData => self.ftp_data_event(event),
             }
         }
         self.touch_outside();

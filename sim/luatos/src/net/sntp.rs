@@ -5,6 +5,7 @@ use std::time::Duration;
 use airbench_clock::Instant;
 
 use super::{Owner, Security, SocketEvent, SocketId, Target};
+use crate::libs::socket::CELLULAR;
 use crate::runtime::{Level, Runtime};
 
 /// Time a server has for everything, DNS included.
@@ -98,7 +99,7 @@ impl Runtime {
         let host = self.sntp.servers[slot].clone();
         self.lib_line(Level::Debug, &format!("sntp query {host}"));
         let Some(socket) = self.network.open(Owner::Sntp) else {
-            self.line("network_alloc_ctrl 1381:adapter no more ctrl!");
+            self.say_no_adapter(CELLULAR);
             self.lib_line(Level::Error, "sntp network_alloc_ctrl fail");
             self.publish("NTP_ERROR", Vec::new());
             return;

@@ -1,7 +1,8 @@
-//! The services of the simulated internet besides airtun: an MQTT broker and an
-//! HTTP origin, as guest programs.
+//! The services of the simulated internet besides airtun: an MQTT broker, an
+//! HTTP origin and an FTP server, as guest programs.
 
 pub(crate) mod broker;
+pub(crate) mod ftp;
 pub(crate) mod origin;
 
 use std::sync::{Arc, Mutex, PoisonError};
