@@ -178,7 +178,7 @@ path = "."              # folder with your main.lua, a .lua file, or a document
 profile = "cat1-good"   # or lab, cat1-cell-edge, no-nitz, no-sim, or a .toml file
 
 [hosts]                 # names your firmware connects to, and who answers there
-# "ws.example.com" = "airtun"             # airtun, mqtt, http, ntp, echo, errdump
+# "ws.example.com" = "airtun"             # airtun, mqtt, http, ftp, ntp, echo, errdump
 # "iot.example.com" = "tcp:127.0.0.1:1883" # a real server; the run keeps pace with the wall
 
 # [[route]]             # a page of the simulated HTTP server

@@ -62,6 +62,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         "bare echo    {bare:.1} µs (median {middle:.1} µs): WebSocket over TLS in memory, both ends, nothing else"
     );
     outln!("ratio        {:.2}", cost / bare);
+    super::bench_vm::run(options.repeat)?;
     match first_line() {
         Ok(mut times) => {
             let (best, median) = best_and_median(&mut times, f64::min);

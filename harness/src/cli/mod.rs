@@ -9,6 +9,7 @@ macro_rules! outln {
 
 mod api;
 mod bench;
+mod bench_vm;
 mod cucumber;
 mod init;
 mod options;

@@ -164,7 +164,7 @@ void lua32_set_pause(lua_State *L, int percent) {
 }
 
 void lua32_set_hook(lua_State *L, int interval) {
-  lua_sethook(L, count_hook, LUA_MASKCOUNT, interval);
+  lua_sethook(L, count_hook, interval > 0 ? LUA_MASKCOUNT : 0, interval);
 }
 
 /* Settles the running thread's partial count and returns the total. Other

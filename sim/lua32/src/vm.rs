@@ -23,7 +23,7 @@ pub struct Config<H: 'static> {
     pub before_call: fn(&mut Cx<'_, H>),
     /// Start of `math.random`.
     pub random_seed: u64,
-    /// VM instructions between two hooks.
+    /// VM instructions between two hooks; 0 for no hook.
     pub hook_interval: i32,
     /// What the VM does when it is first resumed; the run ends with it.
     pub main: fn(&mut Cx<'_, H>),

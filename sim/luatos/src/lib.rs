@@ -39,7 +39,7 @@ mod runtime;
 mod slab;
 mod timers;
 
-pub use boot::{ScriptError, check, compile, vm};
+pub use boot::{Counting, ScriptError, check, compile, vm, vm_counting};
 pub use config::{Config, Core, Identity, PowerOnReason, Scripts, Tunables};
 pub use devices::{Bus, Device, DeviceError};
 pub use flash::{Flash, Otp};
