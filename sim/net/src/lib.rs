@@ -19,6 +19,6 @@ mod resolver;
 mod smol;
 mod stack;
 
-pub use resolver::{Lookup, Resolver};
+pub use resolver::{LineLevel, Lookup, Resolver};
 pub use smol::{Shape, SmolStack};
 pub use stack::{IpStack, TcpId, TcpState, TcpStatus, UdpId};

@@ -12,8 +12,10 @@ use crate::stack::{IpStack, UdpId};
 const SLOTS: usize = 4;
 /// Tries per server.
 const TRIES: u32 = 3;
-/// The first try waits this long, the n-th n times as long (0.9, 1.8, 2.7 s).
+/// The first try waits this long, the n-th n times as long (0.9, 1.8, 2.7 s) …
 const TIMEOUT: Duration = Duration::from_millis(900);
+/// … and then for the adapter's timer, which looks once a second.
+const LOOK: u64 = 1_000_000_000;
 /// Addresses kept of an answer.
 const ADDRESSES: usize = 4;
 
@@ -24,6 +26,7 @@ struct Job {
     host: String,
     server: usize,
     tries: u32,
+    begun: Instant,
     deadline: Instant,
     socket: UdpId,
 }
@@ -43,7 +46,18 @@ pub struct Resolver {
     servers: [Option<Ipv4Addr>; SLOTS],
     jobs: Vec<Job>,
     last_id: u16,
-    lines: Vec<String>,
+    lines: Vec<(LineLevel, String)>,
+}
+
+/// How important a line of the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineLevel {
+    /// What it does.
+    Debug,
+    /// It is done.
+    Info,
+    /// It has failed.
+    Error,
 }
 
 impl Resolver {
@@ -62,6 +76,7 @@ impl Resolver {
             host: host.to_owned(),
             server: 0,
             tries: 0,
+            begun: now,
             deadline: now,
             socket: stack.udp_open(0),
         };
@@ -80,15 +95,23 @@ impl Resolver {
         let (Some(server), Some(message)) = (server, message) else {
             job.server = SLOTS;
             job.deadline = now;
+            let line = "DNS no ipv6, no ipv4".to_owned();
+            self.lines.push((LineLevel::Error, line));
             return;
         };
-        self.lines.push(format!(
-            "dns_run 676:{} state 0 id {} ipv6 0 use dns server{}, try {}",
+        let line = format!(
+            "DNS {} state 0 id {} ipv6 0 use dns server{}, try {}",
             job.host, job.id, job.server, job.tries
-        ));
+        );
+        self.lines.push((LineLevel::Debug, line));
         // A question that cannot be sent counts as unanswered.
         stack.udp_send(job.socket, SocketAddrV4::new(server, 53), &message);
-        job.deadline = now + TIMEOUT * (job.tries + 1);
+        let due = (now + TIMEOUT * (job.tries + 1)).since(job.begun);
+        let looks = u64::try_from(due.as_nanos())
+            .unwrap_or(u64::MAX)
+            .div_ceil(LOOK);
+        job.deadline =
+            job.begun + Duration::from_nanos(LOOK) * u32::try_from(looks).unwrap_or(u32::MAX);
     }
 
     /// Takes answers and time-outs; gives a finished lookup.
@@ -100,9 +123,9 @@ impl Resolver {
                         addresses.truncate(ADDRESSES);
                         return Some(self.finish(index, addresses, stack));
                     }
-                    // A server that knows no such name is not asked again.
-                    Some(Answer::Nothing) => return Some(self.finish(index, Vec::new(), stack)),
-                    None => {}
+                    // That a name does not exist is not heard: the client asks
+                    // on until its tries are over.
+                    Some(Answer::Nothing) | None => {}
                 }
             }
             if self.jobs[index].deadline > now {
@@ -134,8 +157,8 @@ impl Resolver {
         let job = self.jobs.remove(index);
         stack.udp_close(job.socket);
         if self.jobs.is_empty() {
-            self.lines
-                .push("dns_run 693:dns all done ,now stop".to_owned());
+            let line = "DNS dns all done ,now stop".to_owned();
+            self.lines.push((LineLevel::Info, line));
         }
         Lookup {
             id: job.id,
@@ -151,7 +174,7 @@ impl Resolver {
     }
 
     /// Log lines written since the last call.
-    pub fn take_lines(&mut self) -> Vec<String> {
+    pub fn take_lines(&mut self) -> Vec<(LineLevel, String)> {
         std::mem::take(&mut self.lines)
     }
 

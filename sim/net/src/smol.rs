@@ -26,7 +26,9 @@ pub struct Shape {
     pub ack_delay: Duration,
     /// Small writes wait for outstanding ACKs.
     pub nagle: bool,
-    /// Unanswered segments (SYN or data) end a connection after this long.
+    /// An unanswered SYN ends the attempt after this long.
+    pub syn_timeout: Duration,
+    /// Unanswered data or an unanswered FIN end a connection after this long.
     pub timeout: Duration,
 }
 
@@ -40,8 +42,9 @@ impl Shape {
             send: 6 * MSS,
             ack_delay: Duration::from_millis(250),
             nagle: true,
-            // Suggested for a black hole; the ladder itself comes with the
-            // device's own TCP.
+            // lwIP's SYNs leave every 3 s, six in all (TCP_SYNMAXRTX 5); the
+            // ladder itself comes with the device's own TCP.
+            syn_timeout: Duration::from_secs(18),
             timeout: Duration::from_secs(60),
         }
     }
@@ -54,6 +57,7 @@ impl Shape {
             send: 64 * 1024,
             ack_delay: Duration::from_millis(40),
             nagle: false,
+            syn_timeout: Duration::from_secs(120),
             timeout: Duration::from_secs(120),
         }
     }
@@ -64,8 +68,8 @@ impl Shape {
 #[derive(Debug)]
 struct Connection {
     handle: SocketHandle,
-    /// Since when a SYN or data has been waiting for its acknowledgement, and
-    /// how much was waiting then.
+    /// Until when what is waiting for its acknowledgement (a SYN, data, a FIN)
+    /// must have moved, and how much was waiting when that was set.
     owed: Option<(Instant, usize)>,
 }
 
@@ -220,13 +224,13 @@ impl SmolStack {
             let waiting = socket.send_queue() + usize::from(flag);
             connection.owed = match connection.owed {
                 _ if waiting == 0 => None,
-                Some((since, before)) if waiting >= before => Some((since, before)),
-                _ => Some((now, waiting)),
+                Some((until, before)) if waiting >= before => Some((until, before)),
+                _ if socket.state() == tcp::State::SynSent => {
+                    Some((now + self.shape.syn_timeout, waiting))
+                }
+                _ => Some((now + self.shape.timeout, waiting)),
             };
-            if connection
-                .owed
-                .is_some_and(|(since, _)| now.since(since) >= self.shape.timeout)
-            {
+            if connection.owed.is_some_and(|(until, _)| now >= until) {
                 socket.abort();
                 connection.owed = None;
             }
@@ -235,13 +239,11 @@ impl SmolStack {
 
     /// When the first peer's patience ends.
     fn patience_ends(&self) -> Option<Instant> {
-        let since = self
-            .tcp
+        self.tcp
             .values()
             .filter_map(|c| c.owed)
-            .map(|(since, _)| since)
-            .min()?;
-        Some(since + self.shape.timeout)
+            .map(|(until, _)| until)
+            .min()
     }
 
     fn forget_closed(&mut self) {

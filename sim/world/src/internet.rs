@@ -24,6 +24,19 @@ const NTP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 50);
 const ECHO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 60);
 /// Real servers get the addresses from here on.
 const RELAYS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// Public name servers that scripts set for themselves.
+const PUBLIC_DNS: [Ipv4Addr; 10] = [
+    Ipv4Addr::new(119, 29, 29, 29),
+    Ipv4Addr::new(182, 254, 116, 116),
+    Ipv4Addr::new(223, 5, 5, 5),
+    Ipv4Addr::new(223, 6, 6, 6),
+    Ipv4Addr::new(114, 114, 114, 114),
+    Ipv4Addr::new(114, 114, 115, 115),
+    Ipv4Addr::new(180, 76, 76, 76),
+    Ipv4Addr::new(8, 8, 8, 8),
+    Ipv4Addr::new(8, 8, 4, 4),
+    Ipv4Addr::new(1, 1, 1, 1),
+];
 const ERRDUMP_PORT: u16 = 12_425;
 const NTP_PORT: u16 = 123;
 
@@ -145,7 +158,9 @@ impl Internet {
                 udp: BTreeMap::new(),
                 tcp: Vec::new(),
             },
-            _ if self.dns.contains(&address) => Service::Dns(stack.udp_open(53)),
+            _ if self.dns.contains(&address) || PUBLIC_DNS.contains(&address) => {
+                Service::Dns(stack.udp_open(53))
+            }
             _ => Service::Relay(Relay::new(*self.relays.get(&address)?)),
         };
         if self.serving || !matches!(service, Service::Guest(..)) {
@@ -168,6 +183,10 @@ impl Internet {
     pub(crate) fn receive(&mut self, now: Instant, packet: Vec<u8>) {
         let Some(to) = packet.get(16..20) else { return };
         let to = Ipv4Addr::new(to[0], to[1], to[2], to[3]);
+        // No carrier passes these on.
+        if to.is_broadcast() || to.is_multicast() || to.is_unspecified() {
+            return;
+        }
         let Some(index) = self.host(to) else { return };
         let host = &mut self.hosts[index];
         if let Some((protocol, port)) = destination(&packet).filter(|_| host.service.any_port()) {

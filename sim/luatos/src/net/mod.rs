@@ -22,11 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_clock::{Instant, Rng};
-use airbench_net::{IpStack, Resolver, Shape, SmolStack};
+use airbench_net::{IpStack, LineLevel, Resolver, Shape, SmolStack};
 use rustls::ClientConfig;
 
 use crate::config::Config;
-use crate::runtime::Runtime;
+use crate::runtime::{Level, Runtime};
 pub(crate) use socket::SocketEvent;
 use socket::{Socket, State};
 pub use tls::client as tls_client;
@@ -398,8 +398,13 @@ impl Runtime {
     pub(crate) fn drive_network(&mut self, now: Instant) {
         self.network.clock = self.rtc.utc(now);
         self.network.drive(now);
-        for line in self.network.resolver.take_lines() {
-            self.line(line);
+        for (level, line) in self.network.resolver.take_lines() {
+            let level = match level {
+                LineLevel::Debug => Level::Debug,
+                LineLevel::Info => Level::Info,
+                LineLevel::Error => Level::Error,
+            };
+            self.lib_line(level, &line);
         }
         while let Some((owner, event)) = self.network.events.pop_front() {
             match owner {
