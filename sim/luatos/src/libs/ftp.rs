@@ -3,10 +3,9 @@
 use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
+use crate::libs::Library;
 use crate::libs::http::push_awaitable;
-use crate::libs::{Library, socket};
 use crate::net::ftp::{Login, Outcome, Request};
-use crate::net::{Certificates, Security};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "ftp",
@@ -31,38 +30,6 @@ fn opt_bytes(cx: &Call<'_>, index: i32) -> Result<Vec<u8>, airbench_lua32::Raise
         return Ok(Vec::new());
     }
     cx.check_bytes(index)
-}
-
-/// TLS, as arguments 6 to 9 want it.
-fn security(cx: &mut Call<'_>) -> Security {
-    let table = cx.kind(6) == Kind::Table;
-    let flag = cx.kind(6) == Kind::Boolean && cx.to_boolean(6);
-    if !table && !flag {
-        return Security::Plain;
-    }
-    let mut texts = [const { None }; 3];
-    let names = ["server_cert", "client_cert", "client_key"];
-    for (place, name) in names.into_iter().enumerate() {
-        if table {
-            cx.get_field(6, name);
-            texts[place] = socket::opt_pem(cx, -1);
-            cx.pop(1);
-        }
-        // Arguments 6, 7, 8 win; 6 is no text here.
-        if place > 0 && cx.kind(6 + place as i32) == Kind::String {
-            texts[place] = socket::opt_pem(cx, 6 + place as i32);
-        }
-    }
-    let [authority, certificate, key] = texts;
-    if authority.is_none() && certificate.is_none() {
-        return Security::Any;
-    }
-    Security::Checked(Box::new(Certificates {
-        verify: true,
-        authority,
-        certificate,
-        key,
-    }))
 }
 
 /// The awaitable of a call that was accepted.
@@ -90,7 +57,7 @@ fn login(cx: &mut Call<'_>) -> Results {
         port: cx.opt_integer(3, PORT)? as u16,
         user: opt_bytes(cx, 4)?,
         password: opt_bytes(cx, 5)?,
-        security: security(cx),
+        tls: cx.kind(6) == Kind::Table || (cx.kind(6) == Kind::Boolean && cx.to_boolean(6)),
     };
     match cx.host().ftp_login(login) {
         Ok(()) => accepted(cx),

@@ -5,13 +5,16 @@
 //! elsewhere has the same fate as there, so an unread close of the data
 //! connection spoils the next transfer as it does on the board.
 
+mod login;
 mod transfer;
 
 use std::time::Duration;
 
 use airbench_clock::Instant;
 
-use super::{Owner, Security, SocketId, Target};
+pub(crate) use login::Login;
+
+use super::SocketId;
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -28,18 +31,6 @@ const REPLY: usize = 1024;
 /// Bytes read from a file, and from a data connection, at a time.
 const UPLOAD: usize = 4096;
 const DOWNLOAD: usize = 2048;
-/// Longest host, user, password.
-const NAME: usize = 63;
-/// Networks whose addresses a server cannot mean; its own is taken instead.
-const PRIVATE: &[&str] = &[
-    "172.",
-    "192.",
-    "10.",
-    "127.0.0.1",
-    "169.254.0.0",
-    "169.254.0.16",
-];
-
 /// What Lua is told in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -144,35 +135,6 @@ pub(crate) struct Ftp {
     session: Option<Session>,
 }
 
-/// What `ftp.login` was given.
-pub(crate) struct Login {
-    pub(crate) adapter: u8,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) user: Vec<u8>,
-    pub(crate) password: Vec<u8>,
-    pub(crate) security: Security,
-}
-
-/// The firmware keeps short texts only; longer ones become empty.
-fn kept(text: Vec<u8>) -> Vec<u8> {
-    if text.len() > NAME { Vec::new() } else { text }
-}
-
-/// Host and port of a 227 reply.
-fn passive_address(reply: &[u8]) -> Option<(String, u16)> {
-    let text = String::from_utf8_lossy(reply);
-    let inner = text.split_once('(')?.1.split_once(')')?.0;
-    let parts: Vec<&str> = inner.split(',').collect();
-    let [a, b, c, d, high, low] = parts[..] else {
-        return None;
-    };
-    // Only the low byte of each number counts.
-    let byte = |part: &str| part.trim().parse::<u32>().map_or(0, |n| n as u8);
-    let port = u16::from_be_bytes([byte(high), byte(low)]);
-    Some((format!("{a}.{b}.{c}.{d}"), port))
-}
-
 impl Runtime {
     fn ftp_debug(&mut self, text: &str) {
         if self.ftp.debug {
@@ -182,62 +144,6 @@ impl Runtime {
 
     pub(crate) fn ftp_error(&mut self, text: &str) {
         self.lib_line(Level::Error, &format!("ftp {text}"));
-    }
-
-    /// `ftp.login`; a number is the firmware's complaint.
-    pub(crate) fn ftp_login(&mut self, login: Login) -> Result<(), i32> {
-        if self.ftp.session.is_some() {
-            self.ftp_error("ftp already login, please close first");
-            self.ftp_release();
-            return Err(-1);
-        }
-        if login.adapter >= 10 {
-            let line = format!("bad network adapter index {}", login.adapter);
-            self.ftp_error(&line);
-            return Err(-1);
-        }
-        let control = (login.adapter == 1)
-            .then(|| self.network.open(Owner::FtpControl))
-            .flatten();
-        let Some(control) = control else {
-            self.say_no_adapter(login.adapter.into());
-            self.ftp_error("cmd_netc create fail");
-            return Err(-9);
-        };
-        let now = self.now();
-        let host = if login.host.len() > NAME {
-            String::new()
-        } else {
-            login.host
-        };
-        self.ftp.session = Some(Session {
-            control,
-            lost: false,
-            host: host.clone(),
-            user: kept(login.user),
-            password: kept(login.password),
-            data: None,
-            online: false,
-            running: true,
-            step: Step::Connecting,
-            deadline: Some(now + TIMEOUT),
-            command: Vec::new(),
-            remote: Vec::new(),
-            size: 0,
-            sent: 0,
-            acknowledged: 0,
-            lingers: 0,
-        });
-        let target = Target {
-            host,
-            port: login.port,
-            security: login.security,
-            udp: false,
-            local_port: 0,
-        };
-        self.network.connect(now, control, target);
-        self.drive_network(now);
-        Ok(())
     }
 
     /// Ends a login without a word.
@@ -453,15 +359,6 @@ impl Runtime {
         self.ftp_idle(Outcome::Failed);
     }
 
-    fn ftp_login_failed(&mut self, why: &str) {
-        if !why.is_empty() {
-            self.ftp_error(why);
-        }
-        self.ftp_error("ftp login fail");
-        self.ftp_tell(Outcome::Failed);
-        self.ftp_release();
-    }
-
     fn ftp_passive_failed(&mut self, transfer: Transfer) {
         match transfer {
             Transfer::Pull => self.ftp_error("ftp pasv_connect fail"),
@@ -544,87 +441,5 @@ impl Runtime {
     fn ftp_say_reply(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes).into_owned();
         self.ftp_debug(&text);
-    }
-
-    fn ftp_log_in(&mut self, expect: Expect, replied: bool, code: &[u8]) {
-        let Some(session) = &self.ftp.session else {
-            return;
-        };
-        let line = |verb: &[u8], text: &[u8]| {
-            let mut line = [verb, text, b"\r\n"].concat();
-            line.truncate(COMMAND);
-            line
-        };
-        match expect {
-            Expect::Greeting if code == b"220" => {
-                let command = line(b"USER ", &session.user);
-                self.ftp_debug("ftp connect ok");
-                self.ftp_say(&command, Expect::User);
-            }
-            Expect::Greeting if replied => self.ftp_login_failed("ftp connect error"),
-            Expect::Greeting => self.ftp_login_failed(""),
-            Expect::User if code == b"331" => {
-                let command = line(b"PASS ", &session.password);
-                self.ftp_debug("ftp username ok");
-                self.ftp_say(&command, Expect::Password);
-            }
-            Expect::User => self.ftp_login_failed("ftp username wrong"),
-            _ if code == b"230" => {
-                self.ftp_debug("ftp login ok");
-                self.ftp_idle(Outcome::Done);
-            }
-            _ => self.ftp_login_failed("ftp login wrong"),
-        }
-    }
-
-    fn ftp_connect_data(&mut self, transfer: Transfer, reply: Option<Vec<u8>>) {
-        let place = reply.as_deref().and_then(|bytes| {
-            self.ftp_debug(&format!(
-                "luat_ftp_pasv_connect cmd_recv_data {}",
-                String::from_utf8_lossy(bytes)
-            ));
-            bytes.starts_with(b"227").then(|| passive_address(bytes))?
-        });
-        let Some((mut host, port)) = place else {
-            if reply.is_some() {
-                self.ftp_debug("ftp pasv_connect wrong");
-            }
-            return self.ftp_passive_failed(transfer);
-        };
-        self.ftp_debug(&format!("data_addr:{host} data_port:{port}"));
-        let Some(session) = &self.ftp.session else {
-            return;
-        };
-        let taken = session.data.is_some();
-        if PRIVATE.iter().any(|start| host.starts_with(start)) {
-            host.clone_from(&session.host);
-            self.ftp_debug(&format!("g_s_ftp.network->addr:{host}"));
-        }
-        self.ftp_debug(&format!("data_addr:{host} data_port:{port}"));
-        if taken {
-            self.ftp_error("data_netc already create");
-            return self.ftp_passive_failed(transfer);
-        }
-        let Some(data) = self.network.open(Owner::FtpData) else {
-            self.say_no_adapter(1);
-            self.ftp_error("data_netc create fail");
-            return self.ftp_passive_failed(transfer);
-        };
-        let now = self.now();
-        if let Some(session) = &mut self.ftp.session {
-            session.data = Some(data);
-            session.online = false;
-            session.step = Step::Data(transfer);
-            session.deadline = Some(now + TIMEOUT);
-        }
-        let target = Target {
-            host,
-            port,
-            security: Security::Plain,
-            udp: false,
-            local_port: 0,
-        };
-        self.network.connect(now, data, target);
-        self.touch_outside();
     }
 }

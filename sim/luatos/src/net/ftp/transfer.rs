@@ -3,7 +3,7 @@
 
 use super::{DOWNLOAD, Expect, LINGER, Outcome, Step, TIMEOUT, Transfer, UPLOAD};
 use super::{UPLOAD_LINGER, UPLOAD_LINGERS};
-use crate::net::SocketEvent;
+use crate::net::{Owner, Security, SocketEvent, Target};
 use crate::runtime::Runtime;
 
 /// Results of the network adapter, as the client prints them.
@@ -11,7 +11,82 @@ const CONNECT: i32 = 2;
 const TX: i32 = 3;
 const EVENT: i32 = 5;
 
+/// Networks whose addresses a server cannot mean; its own is taken instead.
+const PRIVATE: &[&str] = &[
+    "172.",
+    "192.",
+    "10.",
+    "127.0.0.1",
+    "169.254.0.0",
+    "169.254.0.16",
+];
+
+/// Host and port of a 227 reply.
+fn passive_address(reply: &[u8]) -> Option<(String, u16)> {
+    let text = String::from_utf8_lossy(reply);
+    let inner = text.split_once('(')?.1.split_once(')')?.0;
+    let parts: Vec<&str> = inner.split(',').collect();
+    let [a, b, c, d, high, low] = parts[..] else {
+        return None;
+    };
+    // Only the low byte of each number counts.
+    let byte = |part: &str| part.trim().parse::<u32>().map_or(0, |n| n as u8);
+    let port = u16::from_be_bytes([byte(high), byte(low)]);
+    Some((format!("{a}.{b}.{c}.{d}"), port))
+}
+
 impl Runtime {
+    pub(super) fn ftp_connect_data(&mut self, transfer: Transfer, reply: Option<Vec<u8>>) {
+        let place = reply.as_deref().and_then(|bytes| {
+            self.ftp_debug(&format!(
+                "luat_ftp_pasv_connect cmd_recv_data {}",
+                String::from_utf8_lossy(bytes)
+            ));
+            bytes.starts_with(b"227").then(|| passive_address(bytes))?
+        });
+        let Some((mut host, port)) = place else {
+            if reply.is_some() {
+                self.ftp_debug("ftp pasv_connect wrong");
+            }
+            return self.ftp_passive_failed(transfer);
+        };
+        self.ftp_debug(&format!("data_addr:{host} data_port:{port}"));
+        let Some(session) = &self.ftp.session else {
+            return;
+        };
+        let taken = session.data.is_some();
+        if PRIVATE.iter().any(|start| host.starts_with(start)) {
+            host.clone_from(&session.host);
+            self.ftp_debug(&format!("g_s_ftp.network->addr:{host}"));
+        }
+        self.ftp_debug(&format!("data_addr:{host} data_port:{port}"));
+        if taken {
+            self.ftp_error("data_netc already create");
+            return self.ftp_passive_failed(transfer);
+        }
+        let Some(data) = self.network.open(Owner::FtpData) else {
+            self.say_no_adapter(1);
+            self.ftp_error("data_netc create fail");
+            return self.ftp_passive_failed(transfer);
+        };
+        let now = self.now();
+        if let Some(session) = &mut self.ftp.session {
+            session.data = Some(data);
+            session.online = false;
+            session.step = Step::Data(transfer);
+            session.deadline = Some(now + TIMEOUT);
+        }
+        let target = Target {
+            host,
+            port,
+            security: Security::Plain,
+            udp: false,
+            local_port: 0,
+        };
+        self.network.connect(now, data, target);
+        self.touch_outside();
+    }
+
     /// A download (or list) goes on, or is complete by the server's word.
     pub(super) fn ftp_transfer(&mut self, transfer: Transfer, complete: bool) {
         let Some(session) = &self.ftp.session else {
