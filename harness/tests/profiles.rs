@@ -2,25 +2,10 @@
 //! small program per difference, and what each prints under V1112 and under the
 //! core of 2026.
 
-use airbench_clock::Instant;
-use airbench_lte::Profile;
-use airbench_luatos::{Core, Scripts};
-use airbench_trace::{Kind, Retention};
-use airbench_world::{Action, Setup, World};
+mod support;
 
-/// The lines a script gives within ten seconds on a good network, from the first
-/// that begins with `> `.
-fn run(core: Core, code: &str) -> Vec<String> {
-    let mut scripts = Scripts::default();
-    scripts.add("main.lua", code.as_bytes().to_vec());
-    let mut setup = Setup::new(scripts, Profile::load("lab").unwrap());
-    setup.core = core;
-    let mut world = World::new(&setup, Retention::All);
-    world.act(&Action::PowerOn).unwrap();
-    world.run_until(Instant::from_millis(20_000)).unwrap();
-    let lines = world.log().since(0).filter(|e| e.kind == Kind::Line);
-    lines.map(|event| event.text().into_owned()).collect()
-}
+use airbench_luatos::Core;
+use support::run;
 
 /// Both cores print what they should; the texts are parts of one line each.
 fn differ(code: &str, v1112: &[&str], new: &[&str]) {
@@ -196,4 +181,28 @@ fn the_code_of_mqtt_disconnect() {
 fn functions_only_one_of_them_has() {
     let code = "print('new', socket.dft, io.dexist, hmeta.chip, rtos.version(true))";
     differ(code, &["new\tnil\tnil\tnil\tV1112"], &["V1112 0 32"]);
+}
+
+#[test]
+fn ftp_over_tls_is_ignored_or_refused() {
+    differ(
+        r#"sys = require("sys") sysplus = require("sysplus")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            log.info("tls", ftp.login(nil, "ftp.example.com", 21, "user", "secret", true).wait())
+        end)
+        sys.taskInit(function()
+            sys.wait(8000)
+            ftp.close() sys.wait(2000)
+            log.info("empty", ftp.login(nil, "ftp.example.com", 21, "", "secret").wait())
+        end)
+        sys.run()"#,
+        &["I/user.tls\ttrue", "I/user.empty\tfalse"],
+        &[
+            "E/ftp ftp tls not support yet",
+            "I/user.tls -24",
+            "E/ftp invalid username length 0",
+            "I/user.empty -21",
+        ],
+    );
 }

@@ -44,6 +44,27 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "      DumpVar(size, D);",
         "      { unsigned int size32 = (unsigned int)size; DumpVar(size32, D); }",
     ),
+    // `string.pack`: a long and a size_t of the chip have four bytes.
+    (
+        "lstrlib",
+        "case 'l': *size = sizeof(long); return Kint;",
+        "case 'l': *size = 4; return Kint;",
+    ),
+    (
+        "lstrlib",
+        "case 'L': *size = sizeof(long); return Kuint;",
+        "case 'L': *size = 4; return Kuint;",
+    ),
+    (
+        "lstrlib",
+        "case 'T': *size = sizeof(size_t); return Kuint;",
+        "case 'T': *size = 4; return Kuint;",
+    ),
+    (
+        "lstrlib",
+        "case 's': *size = getnumlimit(h, fmt, sizeof(size_t)); return Kstring;",
+        "case 's': *size = getnumlimit(h, fmt, 4); return Kstring;",
+    ),
     // A pattern may backtrack for ever in C.
     (
         "lstrlib",

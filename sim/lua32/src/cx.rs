@@ -1,5 +1,6 @@
 //! What an API function sees: its arguments, the stack, and the host.
 
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
@@ -22,6 +23,9 @@ pub enum Raise {
     /// The value on top of the stack, as it is.
     Value,
 }
+
+/// Lua's number of the string type.
+const STRING: c_int = 4;
 
 /// The kinds of Lua values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,19 +163,44 @@ impl<'a, H: 'static> Cx<'a, H> {
         index == ffi::REGISTRY || (index != 0 && index.unsigned_abs() as i32 <= self.top())
     }
 
-    /// Lua's name of the kind at `index`, as error messages print it.
-    pub fn type_name(&self, index: i32) -> &'static str {
-        match self.kind(index) {
+    /// What error messages call the value at `index`: a class by its name,
+    /// anything else by Lua's name of its kind.
+    pub fn type_name(&self, index: i32) -> Cow<'static, str> {
+        if matches!(self.kind(index), Kind::Userdata | Kind::Table) {
+            self.room();
+            // SAFETY: there is room for the field, which is on top if its kind
+            // is not nil, and a string's bytes live as long as it is there.
+            let name = unsafe {
+                match ffi::luaL_getmetafield(self.l, index, c"__name".as_ptr()) {
+                    0 => None,
+                    kind => {
+                        let mut len = 0;
+                        let text = ffi::lua_tolstring(self.l, -1, &raw mut len);
+                        let name = (kind == STRING).then(|| {
+                            let bytes = std::slice::from_raw_parts(text.cast(), len);
+                            String::from_utf8_lossy(bytes).into_owned()
+                        });
+                        ffi::lua_settop(self.l, -2);
+                        name
+                    }
+                }
+            };
+            if let Some(name) = name {
+                return Cow::Owned(name);
+            }
+        }
+        Cow::Borrowed(match self.kind(index) {
             Kind::None => "no value",
             Kind::Nil => "nil",
             Kind::Boolean => "boolean",
-            Kind::LightUserdata | Kind::Userdata => "userdata",
+            Kind::LightUserdata => "light userdata",
+            Kind::Userdata => "userdata",
             Kind::Number => "number",
             Kind::String => "string",
             Kind::Table => "table",
             Kind::Function => "function",
             Kind::Thread => "thread",
-        }
+        })
     }
 
     /// Absent or `nil`.

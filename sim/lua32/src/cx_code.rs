@@ -52,6 +52,16 @@ impl<H: 'static> Cx<'_, H> {
         }
     }
 
+    /// Pops a value and makes it the globals of the chunk at `index`.
+    pub fn set_environment(&mut self, index: i32) {
+        // SAFETY: a loaded chunk's first upvalue is its environment; one that
+        // has none leaves the value, which the check below removes.
+        let set = unsafe { ffi::lua_setupvalue(self.l, index, 1) };
+        if set.is_null() {
+            self.pop(1);
+        }
+    }
+
     /// The Lua function on top as a precompiled chunk of the device.
     pub fn dump(&mut self, strip_debug: bool) -> Option<Vec<u8>> {
         unsafe extern "C" fn write(
@@ -126,8 +136,8 @@ impl<H: 'static> Cx<'_, H> {
         self.call(1, 1)
     }
 
-    /// Lua's own name of a kind, from C; for tests of the mirror in Rust.
-    pub fn c_type_name(&self, index: i32) -> String {
+    /// Lua's name of a value's kind, whatever class the value is of.
+    pub fn kind_name(&self, index: i32) -> String {
         // SAFETY: typename returns a static string for every kind.
         unsafe {
             let kind = if self.valid(index) {

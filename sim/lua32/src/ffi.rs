@@ -117,6 +117,8 @@ unsafe extern "C" {
         strip: c_int,
     ) -> c_int;
     pub(crate) fn lua32_full_gc(l: *mut LuaState);
+    pub(crate) fn luaL_getmetafield(l: *mut LuaState, object: c_int, name: *const c_char) -> c_int;
+    pub(crate) fn lua_setupvalue(l: *mut LuaState, func: c_int, n: c_int) -> *const c_char;
     pub(crate) fn lua32_set_hook(l: *mut LuaState, interval: c_int);
     pub(crate) fn lua32_instructions(l: *mut LuaState) -> u64;
     pub(crate) fn lua32_strip(l: *mut LuaState);

@@ -194,7 +194,7 @@ fn addresses_repeat_from_vm_to_vm() {
 fn the_kinds_are_named_as_lua_names_them() {
     fn names(cx: &mut Cx<'_, Host>) -> Result<usize, Raise> {
         for i in 1..=cx.top() + 1 {
-            assert_eq!(cx.type_name(i), cx.c_type_name(i));
+            assert_eq!(cx.type_name(i), cx.kind_name(i));
         }
         Ok(0)
     }

@@ -66,7 +66,8 @@ function sys.wait(ms)
     local id = last_task_timer
     waiting[co], owner[id] = id, co
     if rtos.timer_start(id, ms) ~= 1 then --@181
-        log.debug("rtos.timer_start error") waiting[co], owner[id] = nil, nil return
+        -- What was noted stays: the firmware leaks it.
+        log.debug("rtos.timer_start error") return
     end
     local message = {coroutine.yield()} --@185
     if #message ~= 0 then
@@ -156,7 +157,6 @@ function sys.timerStopAll(fn)
 end
 
 function sys.timerAdvStart(fn, ms, count, ...)
-    assert(fn ~= nil, "sys.timerStart(first param) is nil !") --v1112
     sys.timerStop(fn, ...)
     repeat
         last_callback_timer = last_callback_timer >= CALLBACK_LAST and TASK_LAST + 1 or last_callback_timer + 1
@@ -165,7 +165,7 @@ function sys.timerAdvStart(fn, ms, count, ...)
     owner[id] = fn
     if rtos.timer_start(id, ms, count) ~= 1 then --@374
         log.error("rtos.timer_start", "create fail!!!") --new
-        owner[id] = nil return
+        return
     end
     if select("#", ...) ~= 0 then arguments[id] = {...} end
     return id
@@ -251,17 +251,18 @@ local function on_timer(id, left)
     if left == 0 and owner[id] == nil then arguments[id] = nil end
 end
 
-function sys.safeRun() --new
-    dispatch() --new
-    local kind, id, left = rtos.receive(rtos.INF_TIMEOUT) --new
-    if kind == rtos.MSG_TIMER then on_timer(id, left) end --new
-end --new
+function sys.safeRun()
+    dispatch()
+    local kind, id, left = rtos.receive(rtos.INF_TIMEOUT)
+    if kind == rtos.MSG_TIMER then on_timer(id, left) end
+end
+
+-- A program that sets SYSP pumps by itself.
+local pumped = _G.SYSP
 
 function sys.run()
+    if pumped then return end
     while true do
-        sys.safeRun() --new --@636
-        dispatch() --v1112
-        local kind, id, left = rtos.receive(rtos.INF_TIMEOUT) --v1112
-        if kind == rtos.MSG_TIMER then on_timer(id, left) end --v1112
+        sys.safeRun() --@636
     end
 end

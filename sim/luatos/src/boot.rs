@@ -52,7 +52,8 @@ pub enum Counting {
 
 /// The same with another hook than the firmware's.
 pub fn vm_counting(seed: u64, counting: Counting) -> Result<Vm<Runtime>, VmError> {
-    let (hook, before_call): (fn(&mut Call<'_>), fn(&mut Call<'_>)) = match counting {
+    type Hook = fn(&mut Call<'_>);
+    let (hook, before_call): (Hook, Hook) = match counting {
         Counting::CpuTime => (hook, before_call),
         Counting::Empty | Counting::Off => (|_| {}, |_| {}),
     };
@@ -162,7 +163,7 @@ fn run_main(cx: &mut Call<'_>) -> Results {
         base::preload(cx)?;
     }
     base::load_main(cx)?;
-    cx.call(2, 0)?;
+    cx.call(0, 0)?;
     Ok(0)
 }
 
@@ -247,7 +248,7 @@ pub fn compile(code: &[u8], name: &str, strip_debug: bool) -> Result<Vec<u8>, Sc
         };
     }
     let mut job = Job {
-        code: code.to_vec(),
+        code: base::source(code).into_owned(),
         chunk: format!("@{name}"),
         strip: strip_debug,
         result: Ok(Vec::new()),

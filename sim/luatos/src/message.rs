@@ -1,5 +1,8 @@
 //! The message bus between drivers and the Lua task.
 
+use std::net::Ipv4Addr;
+
+use airbench_lte::ModemEvent;
 use airbench_lua32::Ref;
 
 use crate::libs::libgnss;
@@ -51,6 +54,8 @@ pub(crate) enum Message {
     Gnss(libgnss::Callback, Vec<u8>),
     /// An HTTP request's event.
     Http(u32, http::Notice),
+    /// The modem's event, with the device's address.
+    Modem(ModemEvent, Ipv4Addr),
     /// What the FTP client has done.
     Ftp(ftp::Outcome),
 }

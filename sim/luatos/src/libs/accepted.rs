@@ -52,6 +52,36 @@ pub(crate) fn call(cx: &mut Call<'_>) -> Results {
     } else {
         rt.record(Source::Board, Kind::State, format!("accepted {name}"));
     }
-    cx.push_boolean(answer.is_none_or(|(_, answer)| *answer == Answer::True));
+    push_values(
+        cx,
+        &name,
+        answer.is_none_or(|(_, answer)| *answer == Answer::True),
+    )
+}
+
+/// What scripts go on to compute with where a lone boolean would not do: the
+/// values the firmware gives without the hardware.
+fn push_values(cx: &mut Call<'_>, name: &str, answer: bool) -> Results {
+    match name {
+        "sensor.dht1x" => {
+            cx.push_integer(0);
+            cx.push_integer(0);
+            cx.push_boolean(false);
+            return Ok(3);
+        }
+        "sensor.ds18b20" => {
+            cx.push_integer(0);
+            cx.push_boolean(false);
+            return Ok(2);
+        }
+        "lcd.getSize" => {
+            cx.push_integer(0);
+            cx.push_integer(0);
+            return Ok(2);
+        }
+        "u8g2.GetDisplayWidth" | "u8g2.GetDisplayHeight" | "u8g2.begin" => cx.push_integer(0),
+        "fonts.list" => cx.push_table(0, 0),
+        _ => cx.push_boolean(answer),
+    }
     Ok(1)
 }

@@ -7,6 +7,7 @@ use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
 use crate::libs::inline;
+use crate::libs::io::ERRNO;
 use crate::runtime::{Level, Runtime};
 
 /// Size of the firmware's line buffer for `print`.
@@ -175,7 +176,21 @@ fn load(cx: &mut Call<'_>, found: &Found) -> Result<(), Raise> {
         cx.strip_debug();
         return Ok(());
     }
-    cx.load(&found.code, &format!("@{}", chunk_name(&found.path)))
+    cx.load(
+        &source(&found.code),
+        &format!("@{}", chunk_name(&found.path)),
+    )
+}
+
+/// A script without what Lua skips in files: a byte order mark, and a first
+/// line that begins with `#`. Its line end stays, for the lines' numbers.
+pub(crate) fn source(code: &[u8]) -> Cow<'_, [u8]> {
+    let code = code.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(code);
+    if code.first() != Some(&b'#') {
+        return Cow::Borrowed(code);
+    }
+    let rest = code.iter().position(|byte| *byte == b'\n');
+    Cow::Borrowed(&code[rest.unwrap_or(code.len())..])
 }
 
 /// Flashed scripts carry their bare file name, others the path they came from.
@@ -261,15 +276,31 @@ fn unload(cx: &mut Call<'_>) -> Results {
 }
 
 /// Loads a script by path, as `loadfile` does; Lua's own pair on failure.
-fn load_path(cx: &mut Call<'_>) -> Result<bool, Raise> {
+fn load_path(cx: &mut Call<'_>, mode: &str) -> Result<bool, Raise> {
+    if cx.is_none_or_nil(1) {
+        cx.push_nil();
+        cx.push_bytes(format!("cannot open stdin: {ERRNO}").as_bytes());
+        return Ok(false);
+    }
     let path = cx.check_text(1)?;
     let Some(code) = cx.host().read_file(&path) else {
         let line = format!("vfs fopen {path} r not found");
         cx.host().lib_line(Level::Debug, &line);
         cx.push_nil();
-        cx.push_bytes(format!("cannot open {path}: 2").as_bytes());
+        cx.push_bytes(format!("cannot open {path}: {ERRNO}").as_bytes());
         return Ok(false);
     };
+    let code = source(&code);
+    let (kind, letter) = match code.first() {
+        Some(0x1B) => ("binary", 'b'),
+        _ => ("text", 't'),
+    };
+    if !mode.contains(letter) {
+        cx.push_nil();
+        let text = format!("attempt to load a {kind} chunk (mode is '{mode}')");
+        cx.push_bytes(text.as_bytes());
+        return Ok(false);
+    }
     let loaded = cx.load(&code, &format!("@{}", chunk_name(&path)));
     if loaded.is_err() {
         cx.push_nil();
@@ -280,12 +311,26 @@ fn load_path(cx: &mut Call<'_>) -> Result<bool, Raise> {
     Ok(true)
 }
 
+/// `loadfile(path, mode, env)`.
 fn loadfile(cx: &mut Call<'_>) -> Results {
-    Ok(if load_path(cx)? { 1 } else { 2 })
+    let mode = if cx.is_none_or_nil(2) {
+        "bt".to_owned()
+    } else {
+        cx.check_text(2)?
+    };
+    let environment = cx.top() >= 3;
+    if !load_path(cx, &mode)? {
+        return Ok(2);
+    }
+    if environment {
+        cx.push_value(3);
+        cx.set_environment(-2);
+    }
+    Ok(1)
 }
 
 fn dofile(cx: &mut Call<'_>) -> Results {
-    if !load_path(cx)? {
+    if !load_path(cx, "bt")? {
         return Err(Raise::Value);
     }
     let below = cx.top() - 1;
@@ -307,20 +352,7 @@ pub(crate) fn preload(cx: &mut Call<'_>) -> Result<(), Raise> {
 /// Pushes the compiled `main`, or the message why it cannot be run.
 pub(crate) fn load_main(cx: &mut Call<'_>) -> Result<(), Raise> {
     match search(cx, "main") {
-        Some(found) => {
-            if load(cx, &found).is_err() {
-                let text =
-                    String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned();
-                cx.pop(1);
-                let path = &found.path;
-                let text = format!("error loading module 'main' from file '{path}':\n\t{text}");
-                cx.push_bytes(text.as_bytes());
-                return Err(Raise::Value);
-            }
-            cx.push_bytes(found.path.as_bytes());
-            cx.push_bytes(b"main");
-            Ok(())
-        }
+        Some(found) => load(cx, &found),
         None => {
             cx.push_bytes(b"module 'main' not found");
             Err(Raise::Value)

@@ -43,9 +43,10 @@ const METHODS: &[(&str, Func<Runtime>)] = &[
 
 /// Class of file handles.
 const CLASS: u32 = 4;
-/// What a failed operation reports: C's "no such entry". littlefs does not set
-/// errno, so the board shows whatever was there before.
-const ERRNO: i32 = 2;
+/// What a failed operation reports. The board's file systems never set errno,
+/// so scripts see what the C library left there, which nothing public tells;
+/// the recordings have C's "no such entry".
+pub(crate) const ERRNO: i32 = 2;
 
 /// Registers the class of file handles.
 pub(crate) fn open(cx: &mut Call<'_>) {
@@ -60,13 +61,7 @@ pub(crate) fn open(cx: &mut Call<'_>) {
     cx.make_rotable(members);
     cx.make_method_index();
     cx.set_field(-2, "__index");
-    cx.push_function(|cx| {
-        if let Some(id) = cx.to_object(1, CLASS) {
-            cx.host().close_file(id);
-        }
-        Ok(0)
-    });
-    cx.set_field(-2, "__gc");
+    // No `__gc`: a handle that is dropped without `close` stays open.
     cx.push_bytes(b"FILE*");
     cx.set_field(-2, "__name");
     cx.set_class(CLASS);
@@ -138,7 +133,8 @@ fn kind(cx: &mut Call<'_>) -> Results {
 
 fn exists(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let exists = cx.host().read_file(&path).is_some();
+    let opened = cx.host().open_file(&path, "r");
+    let exists = opened.is_some_and(|id| cx.host().close_file(id));
     cx.push_boolean(exists);
     Ok(1)
 }

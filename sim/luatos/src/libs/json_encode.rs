@@ -42,7 +42,7 @@ pub(super) fn encode(
 /// A script's float format: `<digits>f`, `<digits>g`, or a whole `%…` one.
 /// V1112 ignores what it does not understand.
 fn float_format(text: &str) -> Option<String> {
-    if !(2..=7).contains(&text.len()) {
+    if !(2..=7).contains(&text.len()) || !text.is_ascii() {
         return None;
     }
     let (digits, letter) = text.split_at(text.len() - 1);
@@ -101,7 +101,7 @@ impl Encoder {
             _ => {
                 return Err(format!(
                     "Cannot serialise {}: type not supported",
-                    cx.type_name(-1)
+                    cx.kind_name(-1)
                 ));
             }
         }
@@ -183,7 +183,7 @@ impl Encoder {
                     self.out.push(b'"');
                 }
                 _ => {
-                    let key = cx.type_name(-2);
+                    let key = cx.kind_name(-2);
                     return Err(format!(
                         "Cannot serialise {key}: table key must be a number or string"
                     ));

@@ -1,6 +1,7 @@
 //! `mobile`: what the modem reports. The radio condition stands still: its
 //! model is the modem's.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use airbench_clock::Instant;
@@ -8,8 +9,10 @@ use airbench_lte::ModemEvent;
 use airbench_lua32::{Func, Kind, Raise};
 
 use crate::args::{Args, Call, Results};
+use crate::dispatch;
 use crate::libs::{Library, zbuff};
-use crate::message::Arg;
+
+use crate::message::{Arg, Message};
 use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {
@@ -141,7 +144,7 @@ pub struct Mobile {
     /// The script wants the protocol stack restarted; the board tells the modem.
     pub reset_request: bool,
     /// The address, while there is one.
-    pub(crate) address: Option<std::net::Ipv4Addr>,
+    pub(crate) address: Option<Ipv4Addr>,
     flight_mode: bool,
     /// The script wants flight mode on or off; the board tells the modem.
     pub flight_request: Option<bool>,
@@ -199,62 +202,82 @@ impl Runtime {
         }
     }
 
-    /// The modem reports something: log lines and messages follow. `address`
-    /// and `dns` are the network's, for [`ModemEvent::LinkUp`].
+    /// The modem reports something. The network stack learns it at once, Lua
+    /// (and the log, which is written there) when it looks at the bus.
+    /// `address` and `dns` are the network's.
     pub fn modem_event(
         &mut self,
         now: Instant,
         event: ModemEvent,
-        address: std::net::Ipv4Addr,
-        dns: &[std::net::Ipv4Addr],
+        address: Ipv4Addr,
+        dns: &[Ipv4Addr],
     ) {
         self.at(now);
-        let sim = |state: &str| vec![Arg::Text(state.to_owned())];
         match event {
-            ModemEvent::SimReady => {
-                self.mobile.sim = true;
-                self.publish("SIM_IND", sim("RDY"));
-            }
+            ModemEvent::SimReady => self.mobile.sim = true,
             ModemEvent::SimMissing => {
                 self.mobile.sim = false;
                 self.mobile.registered = false;
-                self.publish("SIM_IND", sim("NORDY"));
             }
-            ModemEvent::NumberRead => self.publish("SIM_IND", sim("GET_NUMBER")),
             ModemEvent::PdpActive => {
                 self.mobile.registered = true;
-                self.lib_line(Level::Debug, "mobile cid1, state0");
-            }
-            ModemEvent::BearerActive => {
-                self.lib_line(Level::Debug, "mobile bearer act 0, result 0")
-            }
-            ModemEvent::TimeSync => {
-                self.lib_line(Level::Debug, "mobile TIME_SYNC 0");
-                if self.mobile.sync_time {
-                    self.rtc.offset = 0;
-                    self.flash.rtc_offset = Some(0);
-                }
-                self.publish("NTP_UPDATE", Vec::new());
-            }
-            ModemEvent::LinkUp => {
-                self.lib_line(Level::Debug, "mobile NETIF_LINK_ON -> IP_READY");
                 self.mobile.address = Some(address);
                 self.network.link_up(address, dns);
                 self.ctrls_link(true);
-                let args = vec![Arg::Text(address.to_string()), Arg::Integer(LWIP_GP)];
-                self.publish("IP_READY", args);
                 self.drive_network(now);
             }
+            ModemEvent::TimeSync if self.mobile.sync_time => {
+                self.rtc.offset = 0;
+                self.flash.rtc_offset = Some(0);
+            }
             ModemEvent::LinkDown => {
-                self.lib_line(Level::Debug, "mobile NETIF_LINK_OFF -> IP_LOSE");
                 self.mobile.address = None;
                 self.network.link_down();
                 self.ctrls_link(false);
-                self.publish("IP_LOSE", vec![Arg::Integer(LWIP_GP)]);
                 self.drive_network(now);
             }
+            ModemEvent::NumberRead
+            | ModemEvent::BearerActive
+            | ModemEvent::TimeSync
+            | ModemEvent::LinkUp => {}
         }
+        self.bus.push_back(Message::Modem(event, address));
     }
+}
+
+/// What the modem reported reaches Lua. Without `sys` it is dropped.
+pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) -> Results {
+    let loaded = cx.get_global("sys_pub") == Kind::Function;
+    cx.pop(1);
+    if !loaded {
+        return Ok(0);
+    }
+    let line = match event {
+        ModemEvent::SimReady | ModemEvent::SimMissing | ModemEvent::NumberRead => "",
+        ModemEvent::PdpActive => "cid1, state0",
+        ModemEvent::BearerActive => "bearer act 0, result 0",
+        ModemEvent::TimeSync => "TIME_SYNC 0",
+        ModemEvent::LinkUp => "NETIF_LINK_ON -> IP_READY",
+        ModemEvent::LinkDown => "NETIF_LINK_OFF -> IP_LOSE",
+    };
+    if !line.is_empty() {
+        cx.host().lib_line(Level::Debug, &format!("mobile {line}"));
+    }
+    let sim = |state: &str| vec![Arg::Text(state.to_owned())];
+    let (topic, args) = match event {
+        ModemEvent::SimReady => ("SIM_IND", sim("RDY")),
+        ModemEvent::SimMissing => ("SIM_IND", sim("NORDY")),
+        ModemEvent::NumberRead => ("SIM_IND", sim("GET_NUMBER")),
+        ModemEvent::TimeSync => ("NTP_UPDATE", Vec::new()),
+        ModemEvent::LinkUp => {
+            let address = Arg::Text(address.to_string());
+            ("IP_READY", vec![address, Arg::Integer(LWIP_GP)])
+        }
+        ModemEvent::LinkDown => ("IP_LOSE", vec![Arg::Integer(LWIP_GP)]),
+        ModemEvent::PdpActive | ModemEvent::BearerActive => return Ok(0),
+    };
+    dispatch::publish(cx, topic, &args)?;
+    Ok(0)
 }
 
 fn text(cx: &mut Call<'_>, text: &str) -> Results {

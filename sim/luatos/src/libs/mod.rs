@@ -163,6 +163,13 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     // The firmware knows fskv by its old name too.
     cx.get_global("fskv");
     cx.set_global("fdb");
+    // So are two others; the new core has dropped the second.
+    cx.get_global("bit32");
+    cx.set_global("bit");
+    if !cx.host().config.core.is_new() {
+        cx.get_global("http");
+        cx.set_global("http2");
+    }
     zbuff::open(cx);
     crypto::open(cx);
     io::open(cx);

@@ -123,12 +123,13 @@ fn date(cx: &mut Call<'_>) -> Results {
     let format = match format.strip_prefix(b"!") {
         Some(rest) => rest.to_vec(),
         None => {
-            seconds += i64::from(cx.host().rtc.timezone) * 900;
+            // Whole hours only.
+            seconds += i64::from(cx.host().rtc.timezone / 4) * 3600;
             format
         }
     };
     let date = from_unix(seconds);
-    if format.starts_with(b"*t") {
+    if format == b"*t" {
         cx.push_table(0, 9);
         for (name, value) in fields(&date) {
             cx.push_integer(value as i32);

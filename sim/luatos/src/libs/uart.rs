@@ -34,7 +34,7 @@ const PENDING: u32 = 6;
 /// The firmware raises smaller receive caches to this and lowers larger ones.
 const CACHE: std::ops::RangeInclusive<i32> = 2048..=8192;
 /// Most bytes of one `uart.read`.
-const READ_LIMIT: i32 = 65_536;
+const READ_LIMIT: u32 = 65_536;
 /// The virtual UART over USB.
 const VUART: u8 = 0x20;
 
@@ -46,6 +46,8 @@ struct Slot {
     pending: u32,
     on_receive: Option<Ref>,
     on_sent: Option<Ref>,
+    /// A callback was ever given: before that the driver tells nobody.
+    heard: [bool; 2],
 }
 
 /// The serial ports of a device.
@@ -62,6 +64,7 @@ impl Uarts {
             pending: 0,
             on_receive: None,
             on_sent: None,
+            heard: [false; 2],
         };
         Self {
             slots: [0, 1, 2, 3, VUART].into_iter().map(slot).collect(),
@@ -97,14 +100,21 @@ impl Runtime {
                 // Only real UARTs and the USB one have an event source.
                 let source = Source::uart(id).unwrap_or(Source::Board);
                 match output {
-                    Output::Receive(len) if slot.pending < PENDING => {
+                    Output::Receive(len) if slot.pending < PENDING && slot.heard[0] => {
                         slot.pending += 1;
-                        let len = i32::try_from(len).unwrap_or(i32::MAX);
-                        self.bus.push_back(Message::UartReceive(id, len));
+                        // A notification about nothing means "sent" to its handler.
+                        self.bus
+                            .push_back(match i32::try_from(len).unwrap_or(i32::MAX) {
+                                0 => Message::UartSent(id),
+                                len => Message::UartReceive(id, len),
+                            });
                     }
                     Output::Receive(_) => {}
                     Output::Sent(bytes) => self.record(source, EventKind::Tx, bytes),
-                    Output::Drained => self.bus.push_back(Message::UartSent(id)),
+                    Output::Drained if slot.heard[1] => {
+                        self.bus.push_back(Message::UartSent(id));
+                    }
+                    Output::Drained => {}
                     Output::Lost(why, count) => {
                         let text = format!("{count} {why:?}").to_lowercase();
                         self.record(source, EventKind::Lost, text);
@@ -112,6 +122,13 @@ impl Runtime {
                 }
             }
         }
+    }
+}
+
+/// The driver is to tell of what it receives, as `uart.on` would make it.
+pub(crate) fn listen(rt: &mut Runtime, id: u8) {
+    if let Some(slot) = rt.uarts.slot(id) {
+        slot.heard[0] = true;
     }
 }
 
@@ -155,7 +172,10 @@ fn setup(cx: &mut Call<'_>) -> Results {
         None => false,
     };
     if !opened {
-        rt.lib_line(Level::Debug, "uart uart.setup FAIL!!!");
+        rt.line("luat_uart_setup 209:uart.setup FAIL!!!");
+    } else if id < VUART {
+        let line = format!("Uart_BaseInitEx 1049:uart {id} rx cache {cache} dma 512");
+        rt.line(line);
     }
     cx.push_integer(if opened { 0 } else { -1 });
     Ok(1)
@@ -174,8 +194,14 @@ fn on(cx: &mut Call<'_>) -> Results {
             return Ok(1);
         }
         Some(slot) => match event.as_slice() {
-            b"receive" | b"recv" => std::mem::replace(&mut slot.on_receive, callback),
-            b"sent" => std::mem::replace(&mut slot.on_sent, callback),
+            b"receive" | b"recv" => {
+                slot.heard[0] |= callback.is_some();
+                std::mem::replace(&mut slot.on_receive, callback)
+            }
+            b"sent" => {
+                slot.heard[1] |= callback.is_some();
+                std::mem::replace(&mut slot.on_sent, callback)
+            }
             _ => callback,
         },
     };
@@ -227,22 +253,21 @@ pub(crate) fn take(rt: &mut Runtime, id: u8, max: usize) -> Vec<u8> {
 
 fn read(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
-    let mut max = cx.opt_integer(2, 1024)?;
-    if max > READ_LIMIT {
-        cx.host()
-            .lib_line(Level::Error, "uart uart.read buff size too big, max 65536");
-        max = READ_LIMIT;
-    }
+    // A negative length is a huge one.
+    let mut max = cx.opt_integer(2, 1024)?.cast_unsigned();
     if cx.kind(3) == Kind::Userdata {
-        let Some(buffer) = zbuff::arg(cx, 3) else {
-            return Err(Raise::Argument(3, "ZBUFF expected".into()));
-        };
+        let buffer = check_zbuff(cx, 3)?;
         let room = zbuff::with(cx, buffer, |b| b.room());
-        let wanted = usize::try_from(max).unwrap_or(0).min(room);
+        let wanted = usize::try_from(max).unwrap_or(usize::MAX).min(room);
         let bytes = take(cx.host(), id, wanted);
         zbuff::with(cx, buffer, |b| b.write(&bytes));
         cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
         return Ok(1);
+    }
+    if max > READ_LIMIT {
+        let line = format!("uart uart read length too much {max}, change to {READ_LIMIT}");
+        cx.host().lib_line(Level::Error, &line);
+        max = READ_LIMIT;
     }
     let bytes = match usize::try_from(max) {
         Ok(max @ 1..) => take(cx.host(), id, max),
@@ -252,13 +277,24 @@ fn read(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
+/// A zbuff where nothing else will do.
+fn check_zbuff(cx: &mut Call<'_>, index: i32) -> Result<u32, Raise> {
+    zbuff::arg(cx, index).ok_or_else(|| {
+        Raise::Argument(
+            index,
+            format!("ZBUFF* expected, got {}", cx.type_name(index)),
+        )
+    })
+}
+
 /// Appends everything that waits to a zbuff.
 fn rx(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
-    let Some(buffer) = zbuff::arg(cx, 2) else {
+    if cx.kind(2) != Kind::Userdata {
         cx.push_integer(0);
         return Ok(1);
-    };
+    }
+    let buffer = check_zbuff(cx, 2)?;
     let bytes = take(cx.host(), id, usize::MAX);
     zbuff::with(cx, buffer, |b| b.append(&bytes));
     cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
@@ -290,9 +326,14 @@ fn write(cx: &mut Call<'_>) -> Results {
     let mut bytes = match zbuff::arg(cx, 2) {
         // From the cursor to the end of the allocation, not the used part.
         Some(buffer) => zbuff::with(cx, buffer, |b| b.tail()),
-        None => cx.check_bytes(2)?,
+        None if cx.kind(2) == Kind::Userdata => {
+            check_zbuff(cx, 2)?;
+            Vec::new()
+        }
+        // What is no text is none.
+        None => cx.to_bytes(2).map(<[u8]>::to_vec).unwrap_or_default(),
     };
-    if let Some(len) = cx.to_integer(3) {
+    if let Some(len) = cx.to_integer(3).filter(|_| cx.is_integer(3)) {
         bytes.truncate(usize::try_from(len).unwrap_or(0));
     }
     let sent = send(cx.host(), id, &bytes);

@@ -22,6 +22,9 @@ pub(crate) struct Frame {
     pub(crate) bits: u8,
 }
 
+/// Bits a point may have; others are never drawn.
+const DEPTHS: [usize; 6] = [1, 4, 8, 16, 24, 32];
+
 impl Frame {
     /// Bytes all points take.
     pub(crate) fn bytes(self) -> usize {
@@ -34,6 +37,9 @@ impl Zbuff {
     /// Stores a point; one outside the allocation is lost.
     fn set_point(&mut self, point: usize, color: u32) {
         let bits = usize::from(self.frame.bits);
+        if !DEPTHS.contains(&bits) {
+            return;
+        }
         if bits >= 8 {
             let size = bits / 8;
             let start = self.place(point);
@@ -227,10 +233,12 @@ fn draw_circle(cx: &mut Call<'_>) -> Results {
     let r = i64::from(cx.check_integer(4)?);
     let color = cx.opt_integer(5, 0)?.cast_unsigned();
     let fill = cx.to_boolean(6);
+    // The firmware compares without signs: what is left of the frame counts as
+    // far right of it.
     let outside = xc + r < 0
-        || xc - r >= i64::from(frame.width)
         || yc + r < 0
-        || yc - r >= i64::from(frame.height);
+        || !(0..i64::from(frame.width)).contains(&(xc - r))
+        || !(0..i64::from(frame.height)).contains(&(yc - r));
     if outside || r > 65_536 {
         return Ok(0);
     }

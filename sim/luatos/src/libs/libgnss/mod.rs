@@ -167,6 +167,7 @@ fn bind(cx: &mut Call<'_>) -> Results {
     clear(cx)?;
     let next = next.filter(|next| *next > 0).map(|next| next as u8);
     cx.host().gnss.bound = Some((id, next));
+    uart::listen(cx.host(), id);
     Ok(0)
 }
 

@@ -85,7 +85,7 @@ fn one(cx: &mut Call<'_>, schema: &Schema, field: &Field, out: &mut Vec<u8>, dep
 }
 
 fn not_a_table(cx: &Call<'_>, field: &Field) -> Raise {
-    let got = cx.type_name(-1);
+    let got = cx.kind_name(-1);
     bad(format!(
         "table expected at field '{}', got {got}",
         field.name
@@ -162,7 +162,7 @@ fn value(
         8 => out.push(u8::from(cx.to_boolean(-1))),
         9 | 12 => {
             if cx.kind(-1) != Kind::String {
-                let (name, got) = (&field.name, cx.type_name(-1));
+                let (name, got) = (&field.name, cx.kind_name(-1));
                 return Err(bad(format!(
                     "string expected for field '{name}', got {got}"
                 )));
@@ -208,7 +208,7 @@ fn enumeration(cx: &Call<'_>, schema: &Schema, field: &Field, out: &mut Vec<u8>)
             put_varint(out, u64::from(number.cast_unsigned()));
         }
         _ => {
-            let (name, got) = (&field.name, cx.type_name(-1));
+            let (name, got) = (&field.name, cx.kind_name(-1));
             return Err(bad(format!(
                 "number/string expected at field '{name}', got {got}"
             )));
@@ -222,7 +222,7 @@ fn number(cx: &Call<'_>, field: &Field) -> Result<f32, Raise> {
 }
 
 fn not_a_number(cx: &Call<'_>, field: &Field) -> Raise {
-    let (name, got) = (&field.name, cx.type_name(-1));
+    let (name, got) = (&field.name, cx.kind_name(-1));
     bad(format!("number expected for field '{name}', got {got}"))
 }
 

@@ -40,7 +40,7 @@ fn check_depth(depth: usize) -> Result<(), Raise> {
 }
 
 fn not_bytes(cx: &Call<'_>, index: i32) -> Raise {
-    let got = cx.type_name(index);
+    let got = cx.kind_name(index);
     Raise::Argument(index, format!("string/buffer/slice expected, got {got}"))
 }
 
@@ -86,7 +86,7 @@ fn encode(cx: &mut Call<'_>) -> Results {
     let schema = Arc::clone(&cx.host().protobuf);
     let of = find(&schema, &name)?;
     if cx.kind(2) != Kind::Table {
-        let got = cx.type_name(2);
+        let got = cx.kind_name(2);
         return Err(Raise::Argument(2, format!("table expected, got {got}")));
     }
     cx.set_top(2);

@@ -1,0 +1,142 @@
+//! What one small script sees of a quirk on V1112: the lines it must give, in
+//! their order.
+
+mod support;
+
+use airbench_luatos::Core;
+use support::run;
+
+/// The lines contain the texts, one line each, in this order.
+fn prints(code: &str, texts: &[&str]) {
+    let lines = run(Core::V1112, code);
+    let mut rest = lines.iter();
+    for text in texts {
+        assert!(
+            rest.any(|line| line.contains(text)),
+            "no {text:?} in its place in\n{}",
+            lines.join("\n")
+        );
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_a_first_line_with_a_hash_are_skipped() {
+    prints("\u{FEFF}#!lua\nprint('line', debug.traceback())", &["line"]);
+    prints("#!lua\nerror('here')", &["main.lua:2: here"]);
+}
+
+#[test]
+fn loadfile_takes_a_mode_and_an_environment() {
+    prints(
+        r#"io.writeFile("/a.lua", "return x")
+        print("env", loadfile("/a.lua", "t", {x = 7})())
+        print("mode", loadfile("/a.lua", "b"))
+        print("bit", bit.band(12, 10), http2 ~= nil)"#,
+        &[
+            "env\t7",
+            "mode\tnil\tattempt to load a text chunk (mode is 'b')",
+            "bit\t8\ttrue",
+        ],
+    );
+}
+
+#[test]
+fn long_integers_are_packed_into_four_bytes() {
+    prints(
+        "print('size', #string.pack('l', 1), #string.pack('T', 1), #string.pack('s', 'ab'))",
+        &["size\t4\t4\t6"],
+    );
+}
+
+#[test]
+fn wait_msg_looks_at_one_message_per_wake_and_its_time_outweighs_it() {
+    prints(
+        r#"sys = require("sys") sysplus = require("sysplus")
+        sysplus.taskInitEx(function()
+            local m = sysplus.waitMsg("t", "wanted", 1000)
+            log.info("got", m and m[1], m and m[5])
+            log.info("late", sysplus.waitMsg("t", "never", 500))
+        end, "t", function(m) log.info("other", m[1]) end)
+        sysplus.sendMsg("t", "noise", 1)
+        sys.timerStart(sysplus.sendMsg, 100, "t", "wanted", 1, 2, 3, 4)
+        sys.run()"#,
+        &[
+            "user.other\tnoise",
+            "user.got\twanted\tnil",
+            "user.late\tnil",
+        ],
+    );
+}
+
+#[test]
+fn a_port_tells_nobody_before_it_was_given_a_callback() {
+    prints(
+        r#"sys = require("sys")
+        print("setup", uart.setup(uart.VUART_0, 115200) , uart.setup(1, 115200))
+        print("write", uart.write(1, "x"), uart.write(1, true))
+        print("read", #uart.read(1, -1))
+        print("rx", pcall(uart.rx, 1, io.open("/f", "w")))
+        sys.run()"#,
+        &[
+            "Uart_BaseInitEx 1049:uart 1 rx cache 2048 dma 512",
+            "setup\t0\t0",
+            "write\t1\t0",
+            "E/uart uart read length too much 4294967295, change to 65536",
+            "read\t0",
+            "ZBUFF* expected, got FILE*",
+        ],
+    );
+}
+
+#[test]
+fn a_name_nobody_knows_keeps_the_resolver_busy() {
+    prints(
+        r#"sys = require("sys") sysplus = require("sysplus")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            local from = mcu.ticks()
+            log.info("http", http.request("GET", "http://nowhere.example/").wait())
+            log.info("seconds", (mcu.ticks() - from) // 1000)
+        end)
+        sys.run()"#,
+        &[
+            "D/DNS nowhere.example state 0 id 1 ipv6 0 use dns server2, try 0",
+            "D/DNS nowhere.example state 0 id 1 ipv6 0 use dns server2, try 1",
+            "E/DNS no ipv6, no ipv4",
+            "I/DNS dns all done ,now stop",
+            "user.http\t-5",
+        ],
+    );
+}
+
+#[test]
+fn broadcasts_reach_nobody_and_harm_nobody() {
+    prints(
+        r#"sys = require("sys")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            local ctrl = socket.create(nil, function() end)
+            socket.config(ctrl, nil, true)
+            print("connect", socket.connect(ctrl, "255.255.255.255", 9))
+            sys.wait(500)
+            print("tx", socket.tx(ctrl, "hello"))
+            sys.wait(1000)
+            print("alive")
+        end)
+        sys.run()"#,
+        &["connect\ttrue", "tx\ttrue", "alive"],
+    );
+}
+
+#[test]
+fn the_pump_runs_by_hand_too() {
+    prints(
+        r#"_G.SYSP = true
+        sys = require("sys")
+        sys.timerStart(print, 100, "by hand")
+        sys.run()
+        print("run came back")
+        while true do sys.safeRun() end"#,
+        &["run came back", "by hand"],
+    );
+}
