@@ -189,10 +189,7 @@ impl Board {
             return sleep.alarm().map(|(at, _)| at);
         }
         self.vm.as_ref()?;
-        [self.runtime.vm_wake(), self.hardware_wake()]
-            .into_iter()
-            .flatten()
-            .min()
+        Instant::earliest([self.runtime.vm_wake(), self.hardware_wake()])
     }
 
     /// The next thing that happens on the board besides Lua.
@@ -201,10 +198,7 @@ impl Board {
         // script's time.
         let wish = self.runtime.mobile.wants_modem() || self.runtime.sleep_due().is_some();
         let wish = wish.then(|| self.runtime.vm_time());
-        [self.runtime.driver_wake(), self.modem.next_wake(), wish]
-            .into_iter()
-            .flatten()
-            .min()
+        Instant::earliest([self.runtime.driver_wake(), self.modem.next_wake(), wish])
     }
 
     /// Works off everything due by `now`. Nothing from outside arrives before

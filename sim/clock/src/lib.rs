@@ -31,6 +31,16 @@ impl Instant {
     /// A point no run reaches (584 years).
     pub const FAR: Self = Self(u64::MAX);
 
+    /// The first of several wake-ups.
+    pub fn earliest<const N: usize>(wakes: [Option<Self>; N]) -> Option<Self> {
+        // A branch for each would cost more than the comparison.
+        let first = wakes
+            .iter()
+            .map(|wake| wake.unwrap_or(Self::FAR))
+            .fold(Self::FAR, Self::min);
+        (first < Self::FAR).then_some(first)
+    }
+
     /// `n` nanoseconds after the beginning.
     pub const fn from_nanos(n: u64) -> Self {
         Self(n)

@@ -430,7 +430,7 @@ impl Runtime {
             self.wlan.next_wake(),
             self.mobile.next_wake(),
         ];
-        wakes.into_iter().flatten().min()
+        Instant::earliest(wakes)
     }
 
     /// Works off what the drivers have to do by `now`. The watchdog's bite is

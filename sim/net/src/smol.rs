@@ -448,7 +448,7 @@ impl IpStack for SmolStack {
             .interface
             .poll_at(smol_now(now), &self.sockets)
             .map(|at| Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0) * 1000));
-        let next = [at, self.patience_ends()].into_iter().flatten().min()?;
+        let next = Instant::earliest([at, self.patience_ends()])?;
         Some(next.max(now))
     }
 }

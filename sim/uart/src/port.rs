@@ -283,9 +283,6 @@ impl Port {
             let index = (burst.taken + excess - 1).min(burst.bytes.len() - 1);
             burst.arrival(index)
         });
-        [sent, arrival, self.notification()]
-            .into_iter()
-            .flatten()
-            .min()
+        Instant::earliest([sent, arrival, self.notification()])
     }
 }

@@ -235,7 +235,7 @@ impl Internet {
             self.packets.push_back(packet);
         }
         let wakes = [host.stack.next_wake(now), host.service.next_wake()];
-        host.wake = wakes.into_iter().flatten().min();
+        host.wake = Instant::earliest(wakes);
     }
 
     /// Stops or starts the servers (airtun, broker, origin). Stopping resets

@@ -183,7 +183,7 @@ impl World {
             self.board.next_wake(),
             self.internet.next_wake(),
         ];
-        wakes.into_iter().flatten().min().map(|at| at.max(self.now))
+        Instant::earliest(wakes).map(|at| at.max(self.now))
     }
 
     /// Works off everything up to and including `end`, and stands there.
@@ -211,12 +211,7 @@ impl World {
         self.internet.poll(at);
         self.collect();
         let outside = [self.queue.next_time(), self.internet.next_wake()];
-        let horizon = outside
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Instant::FAR)
-            .min(end);
+        let horizon = Instant::earliest(outside).unwrap_or(end).min(end);
         let horizon = horizon.min(at + LOOK_AHEAD);
         let polled = self.board.poll(at, horizon);
         self.collect();

@@ -106,6 +106,8 @@ impl Pin {
 pub struct Gpio {
     pins: [Pin; PINS],
     default_pull: i32,
+    /// No later than the first pin's `stable_at`.
+    settled: Option<Instant>,
 }
 
 impl Default for Gpio {
@@ -113,6 +115,7 @@ impl Default for Gpio {
         Self {
             pins: [Pin::default(); PINS],
             default_pull: 0,
+            settled: None,
         }
     }
 }
@@ -120,7 +123,7 @@ impl Default for Gpio {
 impl Gpio {
     /// When a pin will have been stable.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.pins.iter().filter_map(|pin| pin.stable_at).min()
+        self.settled
     }
 }
 
@@ -160,7 +163,9 @@ impl Runtime {
             Mode::Interrupt => match state.debounce {
                 Debounce::Stable(span) => {
                     state.pending = level;
-                    state.stable_at = Some(now + span);
+                    let at = now + span;
+                    state.stable_at = Some(at);
+                    self.gpio.settled = Some(self.gpio.settled.map_or(at, |first| first.min(at)));
                 }
                 Debounce::Cooldown(span) if uptime < state.latest + span => {}
                 _ if wanted(state.edge, level) => {
@@ -175,6 +180,9 @@ impl Runtime {
 
     /// Levels that have been stable long enough by `now`.
     pub(crate) fn drive_gpio(&mut self, now: Instant) {
+        if self.gpio.settled.is_none_or(|at| at > now) {
+            return;
+        }
         for (pin, state) in (0u8..).zip(self.gpio.pins.iter_mut()) {
             if state.stable_at.is_some_and(|at| at <= now) {
                 state.stable_at = None;
@@ -184,6 +192,7 @@ impl Runtime {
                 }
             }
         }
+        self.gpio.settled = self.gpio.pins.iter().filter_map(|pin| pin.stable_at).min();
     }
 }
 

@@ -91,7 +91,7 @@ impl Power {
 
     /// When the next of the timers expires.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.dtimers.iter().flatten().min().copied()
+        Instant::earliest(self.dtimers)
     }
 }
 

@@ -400,7 +400,7 @@ impl Runtime {
 impl WebSocket {
     fn next_wake(&self) -> Option<Instant> {
         let ping = self.ping.map(|(at, _)| at);
-        [ping, self.reconnect_at].into_iter().flatten().min()
+        Instant::earliest([ping, self.reconnect_at])
     }
 }
 
