@@ -140,3 +140,50 @@ fn the_pump_runs_by_hand_too() {
         &["run came back", "by hand"],
     );
 }
+
+#[test]
+fn zbuff_writes_what_it_can_before_it_complains() {
+    prints(
+        r#"local b = zbuff.create(8)
+        print("bad code", pcall(b.pack, b, "bx", 7, 8))
+        print("written", b:used(), b[0])
+        print("full", zbuff.create(1):writeI16(nil))
+        print("copy", b:copy(nil), b:copy(8, 1, 2), b:used(), b:len())
+        print("negative", pcall(b.toStr, b, 4, -2))
+        b:seek(8) b:writeF64(2.5)
+        print("float", b:query(8, 8, false, false, true))
+        print("grow", b:resize(1 << 30))
+        local f = zbuff.create({2, 1, 4}, 0)
+        f:pixel(1, 0, 0x73)
+        print("spoilt", f:pixel(0, 0), f:pixel(1, 0))"#,
+        &[
+            "bad code\tfalse\tbad argument #1 to '?' (bad code `x')",
+            "written\t1\t7",
+            "full\t0",
+            "copy\t0\t2\t10\t18",
+            "negative\tfalse\tmemory allocation error: block too big",
+            "float\t2.500000",
+            "E/zbuff zbuff realloc failed 18 -> 1073741824",
+            "spoilt\t7\t3",
+        ],
+    );
+}
+
+#[test]
+fn json_reads_numbers_as_strtof_and_strtol_do() {
+    prints(
+        r#"print("point", json.decode("-.5"))
+        print("plus", json.decode("+1"))
+        print("exponent", json.decode("1e3"))
+        print("zero", json.decode("[0e5]"))
+        print("long", #json.encode(2.5, "%.40f"), json.encode(("x"):rep(60000)))"#,
+        &[
+            "point\t-0.5000000\t1",
+            "plus\tnil\tfalse\tExpected value but found invalid token at character 1",
+            "exponent\tnil\tfalse\tExpected the end but found invalid token at character 2",
+            "zero\tnil\tfalse\tExpected comma or array end but found invalid token at character 3",
+            "E/json json encode failed by memory less",
+            "long",
+        ],
+    );
+}

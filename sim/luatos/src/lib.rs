@@ -29,6 +29,8 @@ pub mod exports;
 mod flash;
 pub mod fota;
 mod fs;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod heap;
 mod libs;
 pub mod luadb;

@@ -29,7 +29,8 @@ fn encode(cx: &mut Call<'_>) -> Results {
             Ok(1)
         }
         Err(message) if message == json_encode::OUT_OF_MEMORY => {
-            cx.host().lib_line(Level::Error, "json out of memory");
+            cx.host()
+                .lib_line(Level::Error, "json json encode failed by memory less");
             cx.push_nil();
             Ok(1)
         }

@@ -110,7 +110,7 @@ impl Parser<'_> {
                 index,
             },
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' | b'+' => Token {
+            b'-' | b'0'..=b'9' => Token {
                 kind: self.number(),
                 index,
             },
@@ -135,41 +135,31 @@ impl Parser<'_> {
         Kind::Error("invalid token")
     }
 
-    /// Without a point it is an integer, read like `strtol` does, saturating;
-    /// an exponent then is left over and fails. With a point it is a float.
+    /// A number as `strtof` reads it, which includes `-.5` and `1.`. Without a
+    /// point in it the firmware then asks `strtol`: what that reads, saturating,
+    /// is an integer unless it is zero, and where it stops the number ends, so
+    /// that an exponent is left over.
     fn number(&mut self) -> Kind {
-        let digits = usize::from(self.peek(0) == b'-');
-        let first = self.peek(digits);
-        let second = self.peek(digits + 1);
-        if self.peek(0) == b'+' || !first.is_ascii_digit() {
-            return Kind::Error("invalid number");
-        }
+        let invalid = Kind::Error("invalid number");
+        let sign = usize::from(self.peek(0) == b'-');
+        let (first, second) = (self.peek(sign), self.peek(sign + 1));
         if first == b'0' && (second.is_ascii_digit() || second | 0x20 == b'x') {
-            return Kind::Error("invalid number");
+            return invalid;
         }
-        let mut end = self.at + digits;
         let run = |mut end: usize| {
             while self.text.get(end).is_some_and(u8::is_ascii_digit) {
                 end += 1;
             }
             end
         };
-        end = run(end);
-        let ascii = |range: &[u8]| String::from_utf8_lossy(range).into_owned();
-        if self.text.get(end) != Some(&b'.') {
-            let text = ascii(&self.text[self.at..end]);
-            self.at = end;
-            let wide: f64 = text.parse().unwrap_or(0.0);
-            let value = wide.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-            // strtol's 0 may be a failure; the firmware then asks strtof,
-            // which turns "-0" into a float.
-            return if text == "-0" {
-                Kind::Float(-0.0)
-            } else {
-                Kind::Integer(value)
-            };
+        let whole = run(self.at + sign);
+        let digits = whole - self.at - sign;
+        let point = self.text.get(whole) == Some(&b'.');
+        let fraction = if point { run(whole + 1) } else { whole };
+        if digits == 0 && fraction <= whole + 1 {
+            return invalid;
         }
-        end = run(end + 1);
+        let mut end = fraction;
         if matches!(self.text.get(end), Some(b'e' | b'E')) {
             let sign = usize::from(matches!(self.text.get(end + 1), Some(b'+' | b'-')));
             let after = run(end + 1 + sign);
@@ -177,9 +167,19 @@ impl Parser<'_> {
                 end = after;
             }
         }
-        let value = ascii(&self.text[self.at..end]).parse().unwrap_or(0.0);
-        self.at = end;
-        Kind::Float(value)
+        let ascii = |range: &[u8]| String::from_utf8_lossy(range).into_owned();
+        let value: f32 = ascii(&self.text[self.at..end]).parse().unwrap_or(0.0);
+        if point {
+            self.at = end;
+            return Kind::Float(value);
+        }
+        let wide: f64 = ascii(&self.text[self.at..whole]).parse().unwrap_or(0.0);
+        let zero = &self.text[self.at..end] == b"0";
+        self.at = whole;
+        if wide == 0.0 && !zero {
+            return Kind::Float(value);
+        }
+        Kind::Integer(wide.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
     }
 
     fn string(&mut self) -> Token {

@@ -30,6 +30,8 @@ pub(super) fn encode(
     let mut encoder = Encoder {
         escape_slash: !new,
         out: Vec::with_capacity(64),
+        size: BUFFER,
+        free: cx.host().system_heap.free(),
         format,
     };
     cx.push_value(index);
@@ -59,8 +61,11 @@ fn float_format(text: &str) -> Option<String> {
         .then(|| text.to_owned())
 }
 
-/// Text beyond this does not fit the device's heap.
-const LIMIT: usize = 256 * 1024;
+/// Bytes of the buffer to begin with, and least by which it grows.
+const BUFFER: usize = 1023;
+/// Bytes of a number with its NUL; what is longer is cut to it, though not its
+/// length.
+const NUMBER: usize = 32;
 /// What `encode` answers to such a text; the firmware logs it and gives nil.
 pub(super) const OUT_OF_MEMORY: &str = "out of memory";
 
@@ -68,17 +73,18 @@ struct Encoder {
     /// V1112 writes `/` as `\/`.
     escape_slash: bool,
     out: Vec<u8>,
+    /// Bytes the firmware's buffer has now, and what the system heap had free.
+    size: usize,
+    free: usize,
     format: String,
 }
 
 impl Encoder {
     /// Appends the value on top of the stack.
     fn value(&mut self, cx: &mut Call<'_>, depth: usize) -> Result<(), String> {
-        if self.out.len() > LIMIT {
-            return Err(OUT_OF_MEMORY.to_owned());
-        }
+        self.ensure(8)?;
         match cx.kind(-1) {
-            Kind::String => self.string(cx.to_bytes(-1).unwrap_or_default()),
+            Kind::String => self.string(cx.to_bytes(-1).unwrap_or_default())?,
             Kind::Number => self.number(cx)?,
             Kind::Boolean => {
                 let text: &[u8] = if cx.to_boolean(-1) { b"true" } else { b"false" };
@@ -108,7 +114,23 @@ impl Encoder {
         Ok(())
     }
 
+    /// Makes room in the system heap, which must hold the old buffer beside the
+    /// new one.
+    fn ensure(&mut self, more: usize) -> Result<(), String> {
+        let needed = self.out.len() + more + 1;
+        if needed <= self.size {
+            return Ok(());
+        }
+        let grown = needed.max(self.size + BUFFER) + 1;
+        if self.size + grown > self.free {
+            return Err(OUT_OF_MEMORY.to_owned());
+        }
+        self.size = grown;
+        Ok(())
+    }
+
     fn number(&mut self, cx: &Call<'_>) -> Result<(), String> {
+        self.ensure(NUMBER)?;
         if cx.is_integer(-1) {
             let value = cx.to_integer(-1).unwrap_or(0);
             self.out.extend_from_slice(value.to_string().as_bytes());
@@ -123,12 +145,17 @@ impl Encoder {
             self.out.push(b'0');
         } else {
             let text = format_number(&self.format, f64::from(value));
-            self.out.extend_from_slice(text.as_bytes());
+            let shown = text.len().min(NUMBER - 1);
+            let end = self.out.len() + text.len();
+            self.out.extend_from_slice(&text.as_bytes()[..shown]);
+            self.out.resize(end, 0);
         }
         Ok(())
     }
 
-    fn string(&mut self, text: &[u8]) {
+    /// The firmware makes room for the case that every byte is escaped.
+    fn string(&mut self, text: &[u8]) -> Result<(), String> {
+        self.ensure(text.len() * 6 + 2)?;
         self.out.push(b'"');
         for &byte in text {
             match byte {
@@ -146,6 +173,7 @@ impl Encoder {
             }
         }
         self.out.push(b'"');
+        Ok(())
     }
 
     fn array(&mut self, cx: &mut Call<'_>, length: i64, depth: usize) -> Result<(), String> {
@@ -174,7 +202,7 @@ impl Encoder {
             }
             first = false;
             match cx.kind(-2) {
-                Kind::String => self.string(cx.to_bytes(-2).unwrap_or_default()),
+                Kind::String => self.string(cx.to_bytes(-2).unwrap_or_default())?,
                 Kind::Number => {
                     self.out.push(b'"');
                     cx.push_value(-2);

@@ -36,7 +36,8 @@ pub(crate) fn format(cx: &Call<'_>, index: i32) -> Result<Vec<u8>, Raise> {
 fn pack(cx: &mut Call<'_>) -> Results {
     let format = format(cx, 1)?;
     let dialect = dialect(cx);
-    let bytes = pack_codes::pack(cx, &format, 2, ROOM, dialect)?;
+    let mut bytes = Vec::new();
+    pack_codes::pack(cx, &format, 2, ROOM, dialect, &mut bytes)?;
     cx.push_bytes(&bytes);
     Ok(1)
 }

@@ -27,46 +27,71 @@ pub(crate) struct Dialect {
     pub(crate) sized: bool,
 }
 
-/// One code of a format: letter, repeat count (if given), byte order.
+/// One code of a format: letter, repeat count (if given), byte order. What it
+/// is shows only when it is used.
 struct Code {
     letter: u8,
     count: Option<usize>,
     big: bool,
 }
 
-/// Splits a format into codes.
-fn codes(format: &[u8], dialect: Dialect) -> Result<Vec<Code>, Raise> {
-    let mut list = Vec::new();
-    let mut big = false;
-    let mut at = 0;
-    while at < format.len() {
-        let letter = format[at];
-        at += 1;
-        match letter {
-            b'<' | b'=' => big = false,
-            b'>' => big = true,
-            b' ' | b',' => {}
-            _ if b"AfdncbhHiIlL".contains(&letter)
-                || (dialect.strings && b"zpPa".contains(&letter)) =>
-            {
-                let start = at;
-                while format.get(at).is_some_and(u8::is_ascii_digit) {
-                    at += 1;
+/// Walks through a format.
+struct Codes<'a> {
+    rest: &'a [u8],
+    big: bool,
+}
+
+impl<'a> Codes<'a> {
+    fn new(format: &'a [u8]) -> Self {
+        Self {
+            rest: format,
+            big: false,
+        }
+    }
+}
+
+impl Iterator for Codes<'_> {
+    type Item = Code;
+
+    /// The next code that stands for values, or is none at all. Byte orders and
+    /// blanks are passed over; any code with a count of 0 does nothing.
+    fn next(&mut self) -> Option<Code> {
+        loop {
+            let (letter, rest) = self.rest.split_first()?;
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let (number, rest) = rest.split_at(digits);
+            self.rest = rest;
+            let count = std::str::from_utf8(number)
+                .ok()
+                .filter(|text| !text.is_empty())
+                .map(|text| text.parse().unwrap_or(usize::MAX));
+            match letter {
+                b'<' | b'=' if count != Some(0) => self.big = false,
+                b'>' if count != Some(0) => self.big = true,
+                b'<' | b'=' | b'>' | b' ' | b',' => {}
+                letter => {
+                    return Some(Code {
+                        letter: *letter,
+                        count,
+                        big: self.big,
+                    });
                 }
-                let digits = std::str::from_utf8(&format[start..at]).unwrap_or_default();
-                list.push(Code {
-                    letter,
-                    count: digits.parse().ok(),
-                    big,
-                });
-            }
-            other => {
-                let text = format!("bad code `{}'", char::from(other));
-                return Err(Raise::Argument(1, text));
             }
         }
     }
-    Ok(list)
+}
+
+impl Code {
+    /// Complains about letters that mean nothing.
+    fn check(&self, dialect: Dialect) -> Result<(), Raise> {
+        if b"AfdncbhHiIlL".contains(&self.letter)
+            || (dialect.strings && b"zpPa".contains(&self.letter))
+        {
+            return Ok(());
+        }
+        let text = format!("bad code `{}'", char::from(self.letter));
+        Err(Raise::Argument(1, text))
+    }
 }
 
 /// Bytes of one value of a code.
@@ -110,53 +135,66 @@ pub(crate) fn float(bytes: &[u8], big: bool) -> f32 {
     }
 }
 
-/// Packs arguments from `first` on; stops where `room` is full.
+/// Packs arguments from `first` on behind `out` until that is `room` long. What
+/// came before an error is there all the same.
 pub(crate) fn pack(
     cx: &Call<'_>,
     format: &[u8],
     first: i32,
     room: usize,
     dialect: Dialect,
-) -> Result<Vec<u8>, Raise> {
-    let mut out: Vec<u8> = Vec::new();
+    out: &mut Vec<u8>,
+) -> Result<(), Raise> {
     let mut arg = first;
-    for code in codes(format, dialect)? {
+    for code in Codes::new(format) {
         let (mut repeat, mut size) = (code.count.unwrap_or(1), None);
         if let (b'A', true, Some(count)) = (code.letter, dialect.sized, code.count) {
             (repeat, size) = (1, Some(count.min(room)));
         }
         for _ in 0..repeat {
-            let bytes = match code.letter {
-                b'A' => {
-                    let mut bytes = cx.check_bytes(arg)?;
-                    bytes.resize(size.unwrap_or(bytes.len()), 0);
-                    bytes
-                }
-                b'z' => [cx.check_bytes(arg)?, vec![0]].concat(),
-                letter @ (b'p' | b'P' | b'a') => {
-                    let text = cx.check_bytes(arg)?;
-                    let len = text.len().to_le_bytes()[..width(letter, dialect)].to_vec();
-                    [ordered(len, code.big), text].concat()
-                }
-                b'f' | b'n' => ordered(cx.check_number(arg)?.to_le_bytes().to_vec(), code.big),
-                b'd' => {
-                    let value = f64::from(cx.check_number(arg)?);
-                    ordered(value.to_le_bytes().to_vec(), code.big)
-                }
-                letter => {
-                    let value = i64::from(cx.check_integer(arg)?).to_le_bytes();
-                    ordered(value[..width(letter, dialect)].to_vec(), code.big)
-                }
-            };
+            if out.len() == room {
+                return Ok(());
+            }
+            code.check(dialect)?;
+            let bytes = value(cx, &code, arg, size, dialect)?;
             arg += 1;
             let left = room - out.len();
             out.extend_from_slice(&bytes[..bytes.len().min(left)]);
-            if out.len() == room {
-                return Ok(out);
-            }
         }
     }
-    Ok(out)
+    Ok(())
+}
+
+/// The bytes of one argument.
+fn value(
+    cx: &Call<'_>,
+    code: &Code,
+    arg: i32,
+    size: Option<usize>,
+    dialect: Dialect,
+) -> Result<Vec<u8>, Raise> {
+    Ok(match code.letter {
+        b'A' => {
+            let mut bytes = cx.check_bytes(arg)?;
+            bytes.resize(size.unwrap_or(bytes.len()), 0);
+            bytes
+        }
+        b'z' => [cx.check_bytes(arg)?, vec![0]].concat(),
+        letter @ (b'p' | b'P' | b'a') => {
+            let text = cx.check_bytes(arg)?;
+            let len = text.len().to_le_bytes()[..width(letter, dialect)].to_vec();
+            [ordered(len, code.big), text].concat()
+        }
+        b'f' | b'n' => ordered(cx.check_number(arg)?.to_le_bytes().to_vec(), code.big),
+        b'd' => {
+            let value = f64::from(cx.check_number(arg)?);
+            ordered(value.to_le_bytes().to_vec(), code.big)
+        }
+        letter => {
+            let value = i64::from(cx.check_integer(arg)?).to_le_bytes();
+            ordered(value[..width(letter, dialect)].to_vec(), code.big)
+        }
+    })
 }
 
 /// Unpacks values; stops where the data ends. Gives the bytes used.
@@ -167,7 +205,7 @@ pub(crate) fn unpack(
 ) -> Result<(usize, Vec<Value>), Raise> {
     let mut at = 0usize;
     let mut values = Vec::new();
-    for code in codes(format, dialect)? {
+    for code in Codes::new(format) {
         if code.letter == b'A' {
             let len = code.count.unwrap_or(1);
             let Some(bytes) = data.get(at..at.saturating_add(len)) else {
@@ -178,6 +216,7 @@ pub(crate) fn unpack(
             continue;
         }
         for _ in 0..code.count.unwrap_or(1) {
+            code.check(dialect)?;
             if b"zpPa".contains(&code.letter) {
                 let Some((bytes, used)) = text(&code, &data[at..], dialect) else {
                     return Ok((at, values));

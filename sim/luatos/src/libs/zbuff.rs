@@ -9,7 +9,7 @@ use crate::config::Core;
 use crate::libs::Library;
 use crate::libs::zbuff_frame::{self, Frame};
 use crate::libs::{zbuff_methods, zbuff_numbers};
-use crate::runtime::Runtime;
+use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "zbuff",
@@ -30,6 +30,8 @@ pub(crate) struct Zbuff {
     pub(crate) spare: usize,
     /// Its shape as a picture, if it has one.
     pub(crate) frame: Frame,
+    /// The length it could not get.
+    refused: Option<usize>,
 }
 
 impl Zbuff {
@@ -83,6 +85,7 @@ impl Zbuff {
     /// Reallocates; false (and unchanged) where the board has no memory.
     pub(crate) fn resize(&mut self, len: usize) -> bool {
         if len > self.data.len() + self.spare {
+            self.refused = Some(len);
             return false;
         }
         self.spare = self.data.len() + self.spare - len;
@@ -119,9 +122,31 @@ impl Runtime {
         buffer.spare = self.system_heap.free();
         let result = work(buffer);
         self.system_heap.resized(before, buffer.data.len());
+        if let Some(wanted) = buffer.refused.take() {
+            // Both are unsigned and printed as if they were not.
+            let (from, to) = (before as i32, wanted as i32);
+            let line = format!("zbuff zbuff realloc failed {from} -> {to}");
+            self.lib_line(Level::Error, &line);
+        }
         result
     }
+
+    /// What the new core says of arguments that lie outside; V1112 does what
+    /// it was told.
+    pub(crate) fn zbuff_warning(&mut self, text: &str) {
+        self.lib_line(Level::Warn, &format!("zbuff {text}"));
+    }
 }
+
+/// What Lua says of a string with a negative length.
+pub(crate) fn too_big() -> Raise {
+    Raise::Plain("memory allocation error: block too big".to_owned())
+}
+
+/// Lengths for which the new core collects garbage first.
+const LARGE: usize = 64 * 1024;
+/// Largest picture of the new core in bytes.
+const NEW_FRAME: usize = 128 * 1024 * 1024;
 
 /// Registry slot of the function that finds methods by name.
 const METHODS: &str = "zbuff methods";
@@ -190,7 +215,32 @@ fn create(cx: &mut Call<'_>) -> Results {
     if len == 0 {
         return Ok(0);
     }
+    let new = cx.host().config.core.is_new();
+    if new && len > i32::MAX as usize {
+        cx.host()
+            .zbuff_warning("invalid zbuff length, create refused");
+        return Ok(0);
+    }
+    if new && len >= LARGE {
+        let line = format!(
+            "zbuff create large size: {} kbyte, trigger force GC",
+            len / 1024
+        );
+        cx.host().lib_line(Level::Info, &line);
+        cx.collect();
+        cx.collect();
+    }
+    if new && len > cx.host().system_heap.free() {
+        let line = format!("zbuff create size: {len} byte but memory not enough, trigger GC");
+        cx.host().lib_line(Level::Info, &line);
+        cx.collect();
+        cx.collect();
+    }
     if len > cx.host().system_heap.free() {
+        if new {
+            let line = format!("create size: {len} byte but memory not enough!!!");
+            cx.host().zbuff_warning(&line);
+        }
         cx.push_nil();
         cx.push_bytes(b"memory not enough");
         return Ok(2);
@@ -202,7 +252,7 @@ fn create(cx: &mut Call<'_>) -> Results {
     if let Some(frame) = frame {
         buffer.frame = frame;
         if cx.is_integer(2) {
-            buffer.flood(cx.check_integer(2)?.cast_unsigned());
+            buffer.flood(cx.check_integer(2)?.into());
         } else {
             fill_with_garbage(cx.host(), &mut buffer);
         }
@@ -240,11 +290,21 @@ fn frame_argument(cx: &mut Call<'_>) -> Result<Option<Frame>, Raise> {
         cx.pop(1);
     }
     let [width, height, bits] = numbers;
-    Ok(matches!(bits, 1 | 4 | 8 | 16 | 24 | 32).then(|| Frame {
+    let frame = Frame {
         width: width.cast_unsigned(),
         height: height.cast_unsigned(),
         bits: bits as u8,
-    }))
+        new: cx.host().config.core.is_new(),
+    };
+    if !matches!(bits, 1 | 4 | 8 | 16 | 24 | 32) {
+        return Ok(None);
+    }
+    if frame.new && !(1..=NEW_FRAME).contains(&frame.bytes()) {
+        cx.host()
+            .zbuff_warning("invalid framebuffer size, create refused");
+        return Ok(None);
+    }
+    Ok(Some(frame))
 }
 
 fn collect(cx: &mut Call<'_>) -> Results {
@@ -282,11 +342,14 @@ fn new_index(cx: &mut Call<'_>) -> Results {
     if cx.is_integer(2) {
         let at = usize::try_from(cx.check_integer(2)?).ok();
         let value = cx.check_integer(3)? as u8;
-        with(cx, id, |b| {
-            if let Some(byte) = at.and_then(|at| b.data.get_mut(at)) {
-                *byte = value;
-            }
+        let stored = with(cx, id, |b| {
+            let byte = at.and_then(|at| b.data.get_mut(at));
+            byte.map(|byte| *byte = value).is_some()
         });
+        if !stored && cx.host().config.core.is_new() {
+            cx.host()
+                .zbuff_warning("zbuff index out of range, write refused");
+        }
     }
     Ok(0)
 }

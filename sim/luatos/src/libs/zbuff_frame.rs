@@ -20,6 +20,8 @@ pub(crate) struct Frame {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) bits: u8,
+    /// It follows the new core's rules.
+    pub(crate) new: bool,
 }
 
 /// Bits a point may have; others are never drawn.
@@ -34,33 +36,56 @@ impl Frame {
 }
 
 impl Zbuff {
-    /// Stores a point; one outside the allocation is lost.
-    fn set_point(&mut self, point: usize, color: u32) {
+    /// Stores a point; one outside the allocation is lost. Of a negative color
+    /// V1112 takes bytes as C divides: towards zero.
+    fn set_point(&mut self, point: usize, color: i64) {
         let bits = usize::from(self.frame.bits);
         if !DEPTHS.contains(&bits) {
             return;
         }
+        let color = if self.frame.new {
+            i64::from(color as u32)
+        } else {
+            color
+        };
         if bits >= 8 {
-            let size = bits / 8;
             let start = self.place(point);
-            if let Some(bytes) = self.data.get_mut(start..start.saturating_add(size)) {
-                bytes.copy_from_slice(&color.to_be_bytes()[4 - size..]);
+            let Some(bytes) = self.data.get_mut(start..start + bits / 8) else {
+                return;
+            };
+            let mut scale = 1i64 << (bits - 8);
+            // The top byte alone is not cut to its own bits first.
+            let mut rest = color;
+            for byte in bytes {
+                *byte = (rest / scale) as u8;
+                rest %= scale;
+                scale /= 0x100;
             }
             return;
         }
-        let per_byte = 8 / bits.max(1);
-        let shift = 8 - bits - point % per_byte * bits;
-        let mask = ((1u16 << bits) - 1) as u8;
-        if let Some(byte) = self.data.get_mut(point / per_byte) {
-            *byte = *byte & !(mask << shift) | (color as u8 & mask) << shift;
+        let Some(byte) = self.data.get_mut(point / (8 / bits)) else {
+            return;
+        };
+        let color = color as u8;
+        match bits {
+            1 => {
+                let bit = 0x80 >> (point % 8);
+                *byte = *byte & !bit | if color % 2 == 1 { bit } else { 0 };
+            }
+            // V1112 does not mask the color: its upper half spoils the
+            // neighbour.
+            _ if point % 2 == 1 => {
+                *byte = *byte & 0xF0 | if self.frame.new { color & 0x0F } else { color };
+            }
+            _ => *byte = *byte & 0x0F | color << 4,
         }
     }
 
-    /// Where a point of whole bytes begins. Of 32-bit points the firmware
-    /// forgets to scale the place.
+    /// Where a point of whole bytes begins. Of 32-bit points V1112 forgets to
+    /// scale the place.
     fn place(&self, point: usize) -> usize {
         match self.frame.bits {
-            32 => point,
+            32 if !self.frame.new => point,
             bits => point.saturating_mul(usize::from(bits) / 8),
         }
     }
@@ -84,7 +109,7 @@ impl Zbuff {
     }
 
     /// Stores the point at x, y if it lies inside.
-    fn plot(&mut self, x: i64, y: i64, color: u32) {
+    fn plot(&mut self, x: i64, y: i64, color: i64) {
         let (width, height) = (i64::from(self.frame.width), i64::from(self.frame.height));
         if (0..width).contains(&x) && (0..height).contains(&y) {
             self.set_point((x + y * width) as usize, color);
@@ -92,7 +117,7 @@ impl Zbuff {
     }
 
     /// All points in one color.
-    pub(crate) fn flood(&mut self, color: u32) {
+    pub(crate) fn flood(&mut self, color: i64) {
         let points = self.frame.width as usize * self.frame.height as usize;
         for point in 0..points.min(self.data.len() * 8) {
             self.set_point(point, color);
@@ -111,19 +136,25 @@ fn set_frame_buffer(cx: &mut Call<'_>) -> Results {
         width: unsigned(cx, 2)?,
         height: unsigned(cx, 3)?,
         bits: cx.check_integer(4)? as u8,
+        new: cx.host().config.core.is_new(),
     };
     let color = cx.is_integer(5).then(|| cx.to_integer(5).unwrap_or(0));
     let fits = with(cx, id, |b| {
-        let fits = frame.bytes() <= b.data.len();
+        let least = usize::from(frame.new);
+        let fits = (least..=b.data.len()).contains(&frame.bytes());
         if fits {
             b.frame = frame;
             if let Some(color) = color {
-                b.flood(color.cast_unsigned());
+                b.flood(color.into());
             }
         }
         fits
     });
     if !fits {
+        if frame.new {
+            cx.host()
+                .zbuff_warning("invalid framebuffer size, setFrameBuffer refused");
+        }
         return Ok(0);
     }
     cx.push_boolean(true);
@@ -139,7 +170,7 @@ fn pixel(cx: &mut Call<'_>) -> Results {
     }
     let point = x as usize + y as usize * frame.width as usize;
     if cx.is_integer(4) {
-        let color = unsigned(cx, 4)?;
+        let color = cx.check_integer(4)?.into();
         with(cx, id, |b| b.set_point(point, color));
         cx.push_boolean(true);
     } else {
@@ -159,7 +190,7 @@ fn draw_line(cx: &mut Call<'_>) -> Results {
     for (end, index) in ends.iter_mut().zip(2..) {
         *end = cx.check_integer(index)?.into();
     }
-    let color = cx.opt_integer(6, 0)?.cast_unsigned();
+    let color = i64::from(cx.opt_integer(6, 0)?.cast_unsigned());
     let [mut x, mut y, x1, y1] = ends;
     let (dx, dy) = (x1 - x, y1 - y);
     let steep = dy.abs() > dx.abs();
@@ -202,7 +233,7 @@ fn draw_rectangle(cx: &mut Call<'_>) -> Results {
         let given = i64::from(cx.check_integer(index)?);
         *corner = given.clamp(0, i64::from(limit).max(1) - 1);
     }
-    let color = cx.opt_integer(6, 0)?.cast_unsigned();
+    let color = i64::from(cx.opt_integer(6, 0)?);
     let fill = cx.to_boolean(7);
     let [x1, y1, x2, y2] = corners;
     let (left, right) = (x1.min(x2), x1.max(x2));
@@ -231,7 +262,7 @@ fn draw_circle(cx: &mut Call<'_>) -> Results {
         i64::from(cx.check_integer(3)?),
     );
     let r = i64::from(cx.check_integer(4)?);
-    let color = cx.opt_integer(5, 0)?.cast_unsigned();
+    let color = i64::from(cx.opt_integer(5, 0)?);
     let fill = cx.to_boolean(6);
     // The firmware compares without signs: what is left of the frame counts as
     // far right of it.

@@ -48,7 +48,7 @@ pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Option<Vec<u8>> {
 
 /// A frame from the server. The mask bit is ignored, as the firmware does.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(crate) enum Frame {
     /// More bytes are needed.
     Incomplete,
     /// A length the firmware refuses.
@@ -58,7 +58,7 @@ pub(super) enum Frame {
 }
 
 /// Looks at the first frame of a buffer.
-pub(super) fn decode(buffer: &[u8]) -> Frame {
+pub(crate) fn decode(buffer: &[u8]) -> Frame {
     let [first, second, ..] = *buffer else {
         return Frame::Incomplete;
     };

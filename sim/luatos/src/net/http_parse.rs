@@ -147,6 +147,7 @@ impl Response {
             }
             Chunk::End => match self.line() {
                 Some(_) => Chunk::Size,
+                None if self.buffer.len() > HEADERS => return Progress::TooLong,
                 None => return Progress::More,
             },
             Chunk::Size => match self.line() {
