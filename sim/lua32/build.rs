@@ -94,6 +94,8 @@ fn source(lua: &Path, name: &str) -> PathBuf {
 
 fn main() {
     let lua = lua_source_dir();
+    // For the test that compares with a stock interpreter.
+    println!("cargo:rustc-env=LUA32_SOURCES={}", lua.display());
     let mut build = cc::Build::new();
     for name in SOURCES {
         build.file(source(&lua, name));
