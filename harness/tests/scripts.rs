@@ -187,3 +187,39 @@ fn json_reads_numbers_as_strtof_and_strtol_do() {
         ],
     );
 }
+
+#[test]
+fn err_dump_tells_when_it_tries_again_and_reads_from_the_beginning() {
+    prints(
+        r#"sys = require("sys")
+        errDump.config(true, 60, "flag", "id", "nowhere.example")
+        errDump.record(17)
+        errDump.record("first")
+        local b = zbuff.create(2)
+        print("dump", errDump.dump(b), b:query())
+        print("again", errDump.dump(b), b:used())
+        errDump.config("ignored")
+        sys.run()"#,
+        &[
+            "D/errDump 自定义服务器 nowhere.example 12425",
+            "dump\ttrue\tfirst",
+            "again\tfalse\t5",
+            "E/errDump errdump fail, after 60 second retry",
+        ],
+    );
+}
+
+#[test]
+fn packets_are_counted_both_ways() {
+    prints(
+        r#"sys = require("sys") sysplus = require("sysplus")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            http.request("GET", "http://httpbin.air32.cn/get").wait()
+            local _, up, _, down = mobile.dataTraffic()
+            print("traffic", up > 100, down > 100)
+        end)
+        sys.run()"#,
+        &["traffic\ttrue\ttrue"],
+    );
+}

@@ -290,7 +290,7 @@ impl Board {
 
     /// A packet on its way out, and when it left.
     pub fn transmit(&mut self) -> Option<(Instant, Vec<u8>)> {
-        self.runtime.network.transmit()
+        self.runtime.transmit()
     }
 
     /// A packet from the network arrives.

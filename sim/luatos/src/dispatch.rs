@@ -4,7 +4,7 @@ use airbench_lua32::Kind;
 
 use crate::args::{Call, Results};
 use crate::libs::{
-    ftp, gpio, http, libgnss, mobile, mqtt, repl, rtos, sms, socket, uart, websocket,
+    errdump, ftp, gpio, http, libgnss, mobile, mqtt, repl, rtos, sms, socket, uart, websocket,
 };
 use crate::message::{Arg, Message};
 
@@ -31,6 +31,7 @@ pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
         Message::Gnss(callback, bytes) => libgnss::on_callback(cx, callback, &bytes),
         Message::Http(id, notice) => http::on_notice(cx, id, notice),
         Message::Modem(event, address) => mobile::on_modem(cx, event, address),
+        Message::ErrDump(work) => errdump::on_work(cx, work),
         Message::Ftp(outcome) => ftp::on_outcome(cx, outcome),
         Message::Publish(topic, args) => {
             publish(cx, topic, &args)?;

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use airbench_lte::ModemEvent;
 use airbench_lua32::Ref;
 
-use crate::libs::libgnss;
 use crate::libs::sms::Sms;
+use crate::libs::{errdump, libgnss};
 use crate::net::websocket::Notice;
 use crate::net::{ftp, http, mqtt};
 
@@ -56,6 +56,8 @@ pub(crate) enum Message {
     Http(u32, http::Notice),
     /// The modem's event, with the device's address.
     Modem(ModemEvent, Ipv4Addr),
+    /// errDump's work on the Lua thread.
+    ErrDump(errdump::Work),
     /// What the FTP client has done.
     Ftp(ftp::Outcome),
 }

@@ -469,6 +469,13 @@ impl Runtime {
         self.drive_mobile(now);
     }
 
+    /// A packet on its way out, and when it left.
+    pub fn transmit(&mut self) -> Option<(Instant, Vec<u8>)> {
+        let (at, packet) = self.network.transmit()?;
+        self.mobile.count(true, packet.len());
+        Some((at, packet))
+    }
+
     /// A packet for the device arrives.
     pub fn receive_packet(&mut self, now: Instant, packet: Vec<u8>) {
         self.mobile.count(false, packet.len());

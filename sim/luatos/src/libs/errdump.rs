@@ -7,6 +7,7 @@ use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
 use crate::libs::{Library, zbuff};
+use crate::message::Message;
 use crate::net::{Owner, Security, SocketEvent, SocketId, Target};
 use crate::runtime::{Level, Runtime};
 
@@ -27,45 +28,48 @@ const ANSWER: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 3;
 /// Bytes kept per kind of record.
 const KEPT: usize = 4096;
+/// Most bytes of a reply, and of a name with its NUL.
+const REPLY: usize = 16;
+const NAME: usize = 48;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Stage {
-    /// Nothing to do until a config or a record.
-    #[default]
-    Idle,
-    /// The next look at what there is to say.
-    Waiting(Instant),
-    /// Connecting, at the latest until then.
-    Connecting(Instant),
-    /// Sent; an answer is due.
-    Sent(Instant),
+/// What the driver asks the Lua thread to do: it happens when Lua next waits,
+/// and not at all once Lua has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    Connect,
+    /// Send, for the time after so many.
+    Send(u32),
+    Receive,
+    Close,
 }
 
 /// The state of `errDump`.
 #[derive(Debug, Default)]
 pub(crate) struct ErrDump {
     enabled: bool,
-    period: Option<Duration>,
-    user_flag: String,
+    /// Seconds; 0 without uploads.
+    period: u32,
+    user_flag: Option<String>,
     custom_id: String,
-    host: Option<String>,
-    port: Option<u16>,
-    stage: Stage,
+    host: String,
+    port: u16,
+    /// The next look at what there is to say.
+    upload_at: Option<Instant>,
+    /// Until when the server must have connected (0) or answered the n-th time.
+    patience: Option<(Instant, u32)>,
+    uploading: bool,
     socket: Option<SocketId>,
-    attempts: u32,
+    /// What is being sent.
+    report: Vec<u8>,
     /// The power-on reason has been acknowledged in this boot.
     reported: bool,
-    /// `PROJECT` and `VERSION` as they were at the config call.
-    project: String,
-    version: String,
+    /// System and user records that nobody has read.
+    unread: [bool; 2],
 }
 
 impl ErrDump {
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Idle => None,
-            Stage::Waiting(at) | Stage::Connecting(at) | Stage::Sent(at) => Some(at),
-        }
+        Instant::earliest([self.upload_at, self.patience.map(|(at, _)| at)])
     }
 }
 
@@ -77,133 +81,166 @@ fn keep(file: &mut Vec<u8>, text: &[u8]) {
 }
 
 impl Runtime {
-    /// Stores a system error if the script has enabled errDump.
-    pub(crate) fn errdump_system(&mut self, text: &[u8]) {
-        if self.errdump.enabled {
-            keep(&mut self.flash.system_errors, text);
+    fn errdump_line(&mut self, level: Level, text: &str) {
+        self.lib_line(level, &format!("errDump {text}"));
+    }
+
+    /// Stores a record; if nothing is under way, it is uploaded soon.
+    fn errdump_save(&mut self, user: bool, text: &[u8]) {
+        self.errdump.unread[usize::from(user)] = true;
+        if !self.errdump.enabled {
+            return;
+        }
+        let flash = &mut self.flash;
+        keep(
+            if user {
+                &mut flash.user_errors
+            } else {
+                &mut flash.system_errors
+            },
+            text,
+        );
+        if !self.errdump.uploading && self.errdump.period > 0 {
+            self.errdump.upload_at = Some(self.now() + DELAY);
         }
     }
 
-    /// Works off what is due by `now`.
+    /// Stores a system error if the script has enabled errDump.
+    pub(crate) fn errdump_system(&mut self, text: &[u8]) {
+        self.errdump_save(false, text);
+    }
+
+    /// Looks again after the period, and says why.
+    fn errdump_later(&mut self, why: &str) {
+        let period = self.errdump.period;
+        let mut line = format!("{why}, after {period} second retry");
+        if why.starts_with("no socket") && self.config.core.is_new() {
+            line.push_str(", adapter 1");
+        }
+        self.errdump_line(Level::Error, &line);
+        self.errdump.uploading = false;
+        self.errdump.upload_at = Some(self.now() + Duration::from_secs(period.into()));
+    }
+
+    /// The driver's timers.
     pub(crate) fn drive_errdump(&mut self, now: Instant) {
         if self.errdump.next_wake().is_none_or(|at| at > now) {
             return;
         }
-        match self.errdump.stage {
-            Stage::Idle => {}
-            Stage::Waiting(_) => self.errdump_begin(now),
-            Stage::Connecting(_) => {
-                self.lib_line(Level::Error, "errdump server connect timeout");
-                self.errdump_later(now);
-            }
-            Stage::Sent(_) if self.errdump.attempts < ATTEMPTS => self.errdump_send(now),
-            Stage::Sent(_) => {
-                self.lib_line(Level::Error, "errdump server no ack");
-                self.errdump_later(now);
+        if self.errdump.upload_at.is_some_and(|at| at <= now) {
+            self.errdump.upload_at = None;
+            let empty = self.flash.system_errors.is_empty() && self.flash.user_errors.is_empty();
+            if self.errdump.reported && empty {
+                self.errdump_line(Level::Debug, "no info errdump stop");
+            } else {
+                self.errdump.uploading = true;
+                self.bus.push_back(Message::ErrDump(Work::Connect));
             }
         }
-    }
-
-    fn errdump_begin(&mut self, now: Instant) {
-        let empty = self.flash.system_errors.is_empty() && self.flash.user_errors.is_empty();
-        if self.errdump.reported && empty {
-            self.lib_line(Level::Debug, "errDump no info errdump stop");
-            self.errdump.stage = Stage::Idle;
-            return;
-        }
-        let Some(socket) = self.network.open(Owner::ErrDump) else {
-            self.errdump_later(now);
-            return;
-        };
-        let host = self.errdump.host.clone().unwrap_or_else(|| HOST.to_owned());
-        let port = self.errdump.port.unwrap_or(PORT);
-        self.errdump.socket = Some(socket);
-        self.errdump.attempts = 0;
-        self.errdump.stage = Stage::Connecting(now + CONNECT);
-        self.network.connect(
-            now,
-            socket,
-            Target {
-                host,
-                port,
-                security: Security::Plain,
-                udp: true,
-                local_port: 0,
-            },
-        );
-        self.drive_network(now);
-    }
-
-    /// Gives the socket back and tries again after the period.
-    fn errdump_later(&mut self, now: Instant) {
-        if let Some(socket) = self.errdump.socket.take() {
-            self.network.release(now, socket);
-        }
-        self.errdump.stage = match self.errdump.period {
-            Some(period) => Stage::Waiting(now + period),
-            None => Stage::Idle,
-        };
-    }
-
-    fn errdump_send(&mut self, now: Instant) {
-        let dump = &self.errdump;
-        let Some(socket) = dump.socket else { return };
-        let id = if dump.custom_id.is_empty() {
-            &self.config.identity.imei
-        } else {
-            &dump.custom_id
-        };
-        let mut text = format!(
-            "{}_LuatOS-SoC_V1112_EC618,{},{id},{},\r\n",
-            dump.project, dump.version, dump.user_flag
-        )
-        .into_bytes();
-        if !dump.reported {
-            text.extend_from_slice(format!("poweron reason:{}\r\n", self.reason as u8).as_bytes());
-        }
-        for file in [&self.flash.system_errors, &self.flash.user_errors] {
-            if !file.is_empty() {
-                text.extend_from_slice(file);
-                text.extend_from_slice(b"\r\n");
+        match self.errdump.patience {
+            Some((at, times)) if at <= now => {
+                self.errdump.patience = None;
+                if (1..ATTEMPTS).contains(&times) {
+                    let line = format!("errdump tx fail {times} cnt, retry");
+                    self.errdump_line(Level::Error, &line);
+                    self.bus.push_back(Message::ErrDump(Work::Send(times)));
+                } else {
+                    self.errdump_later("errdump server connect or tx fail");
+                    self.bus.push_back(Message::ErrDump(Work::Close));
+                }
             }
+            _ => {}
         }
-        self.errdump.attempts += 1;
-        self.errdump.stage = Stage::Sent(now + ANSWER);
-        self.network.send(now, socket, &text);
-        self.touch_outside();
     }
 
     /// Something happened on errDump's socket.
     pub(crate) fn errdump_socket_event(&mut self, event: SocketEvent) {
-        let now = self.now();
-        match event {
-            SocketEvent::Online => self.errdump_send(now),
-            SocketEvent::Readable => {
-                let Some(socket) = self.errdump.socket else {
-                    return;
-                };
-                let reply = self.network.read(socket, KEPT);
-                match (reply.as_slice(), reply.len()) {
-                    (b"OK" | b"{\"r\": 1}", _) => {
-                        self.lib_line(Level::Debug, "errDump errdump ok!")
-                    }
-                    (_, 2 | 8) => return,
-                    _ => self.lib_line(Level::Debug, "errDump errdump ack unknown"),
-                }
-                self.errdump.reported = true;
-                self.flash.system_errors.clear();
-                self.flash.user_errors.clear();
-                self.network.release(now, socket);
-                self.errdump.socket = None;
-                self.errdump.stage = match self.errdump.period {
-                    Some(period) => Stage::Waiting(now + period),
-                    None => Stage::Idle,
-                };
-            }
-            SocketEvent::Acknowledged => {}
+        let work = match event {
+            SocketEvent::Online => Work::Send(0),
+            SocketEvent::Readable => Work::Receive,
+            SocketEvent::Acknowledged => return,
             SocketEvent::Failed => {
-                self.lib_line(Level::Error, "errdump server connect fail");
-                self.errdump_later(now);
+                self.errdump_later("errdump fail");
+                self.errdump.report.clear();
+                Work::Close
+            }
+        };
+        self.bus.push_back(Message::ErrDump(work));
+    }
+
+    fn errdump_connect(&mut self) {
+        let Some(socket) = self.network.open(Owner::ErrDump) else {
+            self.say_no_adapter(1);
+            self.errdump_later("no socket, errdump fail");
+            self.errdump.report.clear();
+            return;
+        };
+        let now = self.now();
+        let custom = !self.errdump.host.is_empty();
+        let (host, port) = if custom {
+            (self.errdump.host.clone(), self.errdump.port)
+        } else {
+            (HOST.to_owned(), PORT)
+        };
+        self.errdump.socket = Some(socket);
+        self.errdump.patience = Some((now + CONNECT, 0));
+        let target = Target {
+            host,
+            port,
+            security: Security::Plain,
+            udp: true,
+            local_port: 0,
+        };
+        self.network.connect(now, socket, target);
+        self.drive_network(now);
+    }
+
+    /// Sends the report for the time after `times`.
+    fn errdump_transmit(&mut self, times: u32) {
+        let now = self.now();
+        let report = std::mem::take(&mut self.errdump.report);
+        let socket = self.errdump.socket;
+        let sent = socket.is_some_and(|socket| self.network.send(now, socket, &report));
+        self.errdump.report = report;
+        self.touch_outside();
+        if sent {
+            self.errdump.patience = Some((now + ANSWER, times + 1));
+        } else {
+            self.errdump_later("socket tx error, errdump fail");
+            self.errdump_close();
+        }
+    }
+
+    fn errdump_close(&mut self) {
+        self.errdump.patience = None;
+        self.errdump.uploading = false;
+        if let Some(socket) = self.errdump.socket.take() {
+            let now = self.now();
+            self.network.release(now, socket);
+            self.errdump.report.clear();
+            self.touch_outside();
+        }
+    }
+
+    /// Takes a reply; true if it is one that ends the matter.
+    fn errdump_reply(&mut self) -> bool {
+        let Some(socket) = self.errdump.socket else {
+            return false;
+        };
+        let reply = self.network.read(socket, REPLY);
+        let text = String::from_utf8_lossy(&reply).into_owned();
+        match reply.as_slice() {
+            b"" => false,
+            b"OK" | br#"{"r": 1}"# => true,
+            other if matches!(other.len(), 2 | 8) => {
+                let line = format!("errdump response error {text}");
+                self.errdump_line(Level::Debug, &line);
+                false
+            }
+            _ => {
+                let line = format!("errdump response maybe new {text}");
+                self.errdump_line(Level::Debug, &line);
+                true
             }
         }
     }
@@ -212,89 +249,187 @@ impl Runtime {
 /// A global string, or a default.
 fn global_text(cx: &mut Call<'_>, name: &str, default: &str) -> String {
     cx.get_global(name);
-    let text = cx
-        .to_bytes(-1)
-        .map(|text| String::from_utf8_lossy(text).into_owned());
+    let text = (cx.kind(-1) == Kind::String)
+        .then(|| String::from_utf8_lossy(cx.to_bytes(-1).unwrap_or_default()).into_owned());
     cx.pop(1);
     text.unwrap_or_else(|| default.to_owned())
 }
 
-fn optional_text(cx: &Call<'_>, index: i32) -> String {
-    cx.to_bytes(index)
-        .map(|text| String::from_utf8_lossy(text).into_owned())
-        .unwrap_or_default()
-}
-
-/// `errDump.config(enable, period, flag, id, host, port)`.
-fn config(cx: &mut Call<'_>) -> Results {
-    let enable = cx.to_boolean(1);
-    let period = cx.opt_integer(2, 600)?;
-    let (user_flag, custom_id) = (optional_text(cx, 3), optional_text(cx, 4));
-    let host = Some(optional_text(cx, 5)).filter(|host| !host.is_empty());
-    let port = cx.to_integer(6).and_then(|port| u16::try_from(port).ok());
+/// Writes the report anew.
+fn make_report(cx: &mut Call<'_>) {
     // The firmware's own spelling of "unknown".
     let project = global_text(cx, "PROJECT", "unkonw");
     let version = global_text(cx, "VERSION", "");
     let rt = cx.host();
-    let now = rt.now();
-    rt.errdump.enabled = enable;
-    if !enable {
-        rt.flash.system_errors.clear();
-        rt.flash.user_errors.clear();
-        rt.errdump.period = None;
-        rt.errdump_later(now);
-        return Ok(0);
+    rt.errdump.unread = [false; 2];
+    let dump = &rt.errdump;
+    let id = if dump.custom_id.is_empty() {
+        &rt.config.identity.imei
+    } else {
+        &dump.custom_id
+    };
+    // Without a flag of its own a device gives an empty one.
+    let flag = dump.user_flag.as_deref().unwrap_or_default();
+    let head = format!("{project}_LuatOS-SoC_V1112_EC618,{version},{id},{flag},\r\n");
+    let mut report = head.into_bytes();
+    if !rt.errdump.reported {
+        rt.say_reset_states();
+        report.extend_from_slice(format!("poweron reason:{}\r\n", rt.reason as u8).as_bytes());
     }
-    let period = u64::try_from(period).ok().filter(|seconds| *seconds > 0);
-    rt.errdump.period = period.map(Duration::from_secs);
-    rt.errdump.user_flag = user_flag;
-    rt.errdump.custom_id = custom_id;
-    rt.errdump.host = host;
-    rt.errdump.port = port;
-    rt.errdump.project = project;
-    rt.errdump.version = version;
-    if rt.errdump.period.is_some() && rt.errdump.socket.is_none() {
-        rt.errdump.stage = Stage::Waiting(now + DELAY);
+    for file in [&rt.flash.system_errors, &rt.flash.user_errors] {
+        if !file.is_empty() {
+            report.extend_from_slice(file);
+            report.extend_from_slice(b"\r\n");
+        }
+    }
+    rt.errdump.report = report;
+}
+
+/// The Lua thread's part of an upload.
+pub(crate) fn on_work(cx: &mut Call<'_>, work: Work) -> Results {
+    match work {
+        Work::Connect => cx.host().errdump_connect(),
+        Work::Send(times) => {
+            let dump = &cx.host().errdump;
+            let changed = dump.unread != [false; 2];
+            let fresh = dump.report.is_empty();
+            if fresh || changed {
+                make_report(cx);
+            }
+            let times = if changed && !fresh { 0 } else { times };
+            cx.host().errdump_transmit(times);
+        }
+        Work::Receive => {
+            if !cx.host().errdump_reply() {
+                return Ok(0);
+            }
+            if cx.host().errdump.unread != [false; 2] {
+                cx.host().errdump_line(Level::Debug, "errdump need retry!");
+                make_report(cx);
+                cx.host().errdump_transmit(0);
+                return Ok(0);
+            }
+            let rt = cx.host();
+            rt.errdump_line(Level::Debug, "errdump ok!");
+            rt.flash.system_errors.clear();
+            rt.flash.user_errors.clear();
+            rt.errdump.reported = true;
+            rt.errdump_close();
+        }
+        Work::Close => cx.host().errdump_close(),
     }
     Ok(0)
 }
 
-/// `errDump.record(text)`: stored, and uploaded soon if nothing is under way.
+/// A string argument that fits the firmware's buffers.
+fn short_text(cx: &Call<'_>, index: i32) -> Option<String> {
+    (cx.kind(index) == Kind::String)
+        .then(|| cx.to_bytes(index))
+        .flatten()
+        .filter(|text| text.len() < NAME)
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+}
+
+/// `errDump.config(enable, period, flag, id, host, port)`. What is not given
+/// stays as it was; only a boolean enables or disables.
+fn config(cx: &mut Call<'_>) -> Results {
+    if cx.kind(1) == Kind::Boolean {
+        let period = cx.opt_integer(2, 600)?.cast_unsigned();
+        let enable = cx.to_boolean(1);
+        let rt = cx.host();
+        let now = rt.now();
+        rt.errdump.enabled = enable;
+        rt.errdump.patience = None;
+        rt.errdump.upload_at = None;
+        if !enable {
+            rt.flash.system_errors.clear();
+            rt.flash.user_errors.clear();
+            rt.errdump.user_flag = None;
+            return Ok(0);
+        }
+        rt.errdump.period = period;
+        if period > 0 {
+            rt.errdump.upload_at = Some(now + DELAY);
+        }
+    }
+    if !cx.host().errdump.enabled {
+        return Ok(0);
+    }
+    if cx.kind(3) == Kind::String {
+        let flag = String::from_utf8_lossy(cx.to_bytes(3).unwrap_or_default()).into_owned();
+        cx.host().errdump.user_flag = Some(flag);
+    }
+    if let Some(id) = short_text(cx, 4) {
+        cx.host().errdump.custom_id = id;
+    }
+    if cx.kind(5) == Kind::String {
+        if let Some(host) = short_text(cx, 5) {
+            cx.host().errdump.host = host;
+        }
+        let given = cx
+            .is_integer(6)
+            .then(|| cx.to_integer(6).unwrap_or(0) as u16);
+        let rt = cx.host();
+        rt.errdump.port = match given.unwrap_or(rt.errdump.port) {
+            0 => PORT,
+            port => port,
+        };
+        let line = format!("自定义服务器 {} {}", rt.errdump.host, rt.errdump.port);
+        rt.errdump_line(Level::Debug, &line);
+    }
+    Ok(0)
+}
+
+/// `errDump.record(text)`; what is no string, or empty, is ignored.
 fn record(cx: &mut Call<'_>) -> Results {
-    let text = cx.check_bytes(1)?;
-    let rt = cx.host();
-    let now = rt.now();
-    if rt.errdump.enabled {
-        keep(&mut rt.flash.user_errors, &text);
-        if rt.errdump.period.is_some() && rt.errdump.socket.is_none() {
-            rt.errdump.stage = Stage::Waiting(now + DELAY);
+    if cx.kind(1) == Kind::String {
+        let text = cx.to_bytes(1).unwrap_or_default().to_vec();
+        if !text.is_empty() {
+            cx.host().errdump_save(true, &text);
         }
     }
     Ok(0)
 }
 
-/// `errDump.dump(zbuff, type, delete)`: true if there is something.
+/// `errDump.dump(zbuff, type, delete)`: true if records came since the last
+/// look. The buffer holds the records from its beginning on.
 fn dump(cx: &mut Call<'_>) -> Results {
-    let buffer = if cx.kind(1) == Kind::Userdata {
-        zbuff::arg(cx, 1)
-    } else {
-        None
+    let delete = cx.kind(3) == Kind::Boolean && cx.to_boolean(3);
+    let buffer = match cx.kind(1) {
+        Kind::Userdata => Some(zbuff::this(cx)?),
+        _ => None,
     };
-    let user = cx.opt_integer(2, 0)? == 1;
-    let delete = cx.to_boolean(3);
-    let flash = &mut cx.host().flash;
-    let file = if user {
-        &mut flash.user_errors
-    } else {
-        &mut flash.system_errors
+    let kind = cx.opt_integer(2, 1)?;
+    let Some(user) = usize::try_from(kind).ok().filter(|kind| *kind < 2) else {
+        cx.push_boolean(kind >= 2);
+        return Ok(1);
     };
-    let content = file.clone();
-    if delete {
-        file.clear();
-    }
+    let rt = cx.host();
+    let unread = rt.errdump.unread[user];
+    let file = if user == 1 {
+        &mut rt.flash.user_errors
+    } else {
+        &mut rt.flash.system_errors
+    };
     if let Some(buffer) = buffer {
-        zbuff::with(cx, buffer, |b| b.append(&content));
+        let enabled = rt.errdump.enabled;
+        let content = if enabled { file.clone() } else { Vec::new() };
+        rt.errdump.unread[user] = false;
+        rt.with_zbuff(buffer, |b| {
+            b.cursor = 0;
+            if b.data.len() >= content.len() || b.resize(content.len()) {
+                b.write(&content);
+            }
+        });
     }
-    cx.push_boolean(!content.is_empty());
+    cx.push_boolean(unread);
+    if delete {
+        let rt = cx.host();
+        if user == 1 {
+            rt.flash.user_errors.clear();
+        } else {
+            rt.flash.system_errors.clear();
+        }
+    }
     Ok(1)
 }

@@ -259,18 +259,26 @@ fn dtimer_wake_id(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
+impl Runtime {
+    /// What the SDK prints whenever somebody asks why the device is on.
+    pub(crate) fn say_reset_states(&mut self) {
+        let ap = match self.reason {
+            PowerOnReason::Power => 0,
+            PowerOnReason::Update | PowerOnReason::Software => 2,
+            PowerOnReason::Watchdog => 8,
+            PowerOnReason::ResetKey => 1,
+        };
+        let woken = self.power.woken_by.is_some();
+        let ap = if woken { 1 } else { ap };
+        self.line(format!("luat_pm_get_poweron_reason 197:ap {ap},cp 0"));
+    }
+}
+
 /// Wake-up source, last sleep mode, reason.
 fn last_reason(cx: &mut Call<'_>) -> Results {
     let rt = cx.host();
     let reason = rt.reason as i32;
-    let ap = match rt.reason {
-        PowerOnReason::Power => 0,
-        PowerOnReason::Update | PowerOnReason::Software => 2,
-        PowerOnReason::Watchdog => 8,
-        PowerOnReason::ResetKey => 1,
-    };
-    let ap = if rt.power.woken_by.is_some() { 1 } else { ap };
-    rt.line(format!("luat_pm_get_poweron_reason 197:ap {ap},cp 0"));
+    rt.say_reset_states();
     let (source, state) = match rt.power.woken_by {
         None => (0, 0),
         Some(wake) => (if wake.dtimer.is_some() { 1 } else { 2 }, wake.mode),
