@@ -121,5 +121,6 @@ Feature: WebSocket echo
       """
     When the board is powered on
     Then the log shows "ws\trecv\t4000" within 10 s
-    And the log shows "websocket buff is FULL" within 10 s
+    # The firmware minds its full buffer when more comes: the answer to a ping.
+    And the log shows "websocket buff is FULL" within 70 s
     And the log shows "ws\tdisconnect" within 1 s

@@ -223,3 +223,36 @@ fn packets_are_counted_both_ways() {
         &["traffic\ttrue\ttrue"],
     );
 }
+
+#[test]
+fn websocket_pings_after_the_keep_alive_time_and_says_what_is_wrong() {
+    prints(
+        r#"sys = require("sys")
+        print("adapter", websocket.create(4, "ws://echo.airtun.air32.cn/ws/echo"))
+        print("none", websocket.create(77, "ws://echo.airtun.air32.cn/ws/echo"))
+        local wsc = websocket.create(nil, "ws://httpbin.air32.cn/get", 5)
+        print("bad", wsc:headers({Empty = ""}))
+        print("large", wsc:headers(("x"):rep(2000)))
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            wsc:on(function(_, event) log.info("ws", event) end)
+            wsc:connect()
+        end)
+        sys.run()"#,
+        &[
+            "network_alloc_ctrl 1363:adapter index 4 is invalid!",
+            "W/websocket network_alloc_ctrl fail",
+            "E/websocket websocket init FAID ret -1",
+            "adapter",
+            "none",
+            "W/websocket bad header Empty ",
+            "bad",
+            "W/websocket headers too large size 2000",
+            "large",
+            "E/websocket server not support websocket? resp code HTTP/1.1 ",
+            "W/websocket websocket_parse ret -1",
+            "I/websocket websocket closing socket",
+            "user.ws\tdisconnect",
+        ],
+    );
+}

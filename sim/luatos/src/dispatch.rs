@@ -26,6 +26,7 @@ pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
             Ok(0)
         }
         Message::WebSocket(id, notice) => websocket::on_notice(cx, id, notice),
+        Message::WebSocketTimer(id, timer) => websocket::on_timer(cx, id, timer),
         Message::Socket(id, code, parameter) => socket::on_event(cx, id, code, parameter),
         Message::Mqtt(id, notice) => mqtt::on_notice(cx, id, notice),
         Message::Gnss(callback, bytes) => libgnss::on_callback(cx, callback, &bytes),

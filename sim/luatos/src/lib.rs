@@ -15,8 +15,8 @@
 //! # Not modelled
 //! Every function that [`api`] calls not modelled: calling one raises an error
 //! that says so, and the call is counted. Besides: CPU time inside C functions,
-//! EC keys of `rsa`, compressed FOTA packages, `fs.mount`, and of the new core
-//! WebSocket's TLS options and folders in `/ram/`.
+//! EC keys of `rsa`, compressed FOTA packages, `fs.mount`, and folders in `/ram/`
+//! of the new core.
 
 #![forbid(unsafe_code)]
 

@@ -7,8 +7,7 @@ use airbench_lua32::Ref;
 
 use crate::libs::sms::Sms;
 use crate::libs::{errdump, libgnss};
-use crate::net::websocket::Notice;
-use crate::net::{ftp, http, mqtt};
+use crate::net::{ftp, http, mqtt, websocket};
 
 /// An argument of a message that becomes `sys.publish`.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +44,9 @@ pub(crate) enum Message {
     /// `sys.publish` from C.
     Publish(&'static str, Vec<Arg>),
     /// A websocket client's event.
-    WebSocket(u32, Notice),
+    WebSocket(u32, websocket::Notice),
+    /// A timer of a websocket client.
+    WebSocketTimer(u32, websocket::Timer),
     /// A control block's event: code and parameter.
     Socket(u32, i32, i32),
     /// An MQTT client's event.

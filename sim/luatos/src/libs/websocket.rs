@@ -9,7 +9,7 @@ use crate::dispatch;
 use crate::libs::{Library, zbuff};
 use crate::message::Arg;
 use crate::net::frames::{self, Opcode};
-use crate::net::websocket::Notice;
+use crate::net::websocket::{Notice, Timer};
 use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
@@ -36,6 +36,8 @@ const KEEPALIVE: i32 = 60;
 const RECONNECT: i32 = 1000;
 /// Longest name plus value of a header given in a table.
 const HEADER: usize = 256;
+/// Adapters there may be; one of them is there.
+const ADAPTERS: i32 = 10;
 /// Longest header block.
 const HEADERS: usize = 1023;
 
@@ -45,7 +47,7 @@ pub(crate) fn open(cx: &mut Call<'_>) {
     cx.get_global("websocket");
     cx.make_method_index();
     cx.set_field(-2, "__index");
-    cx.push_bytes(b"WS_CLIENT*");
+    cx.push_bytes(b"WS*");
     cx.set_field(-2, "__name");
     cx.set_class(CLASS);
 }
@@ -63,7 +65,7 @@ fn this(cx: &mut Call<'_>) -> Result<u32, airbench_lua32::Raise> {
     let id = cx.to_object(1, CLASS);
     id.ok_or_else(|| {
         let got = cx.type_name(1);
-        airbench_lua32::Raise::Argument(1, format!("WS_CLIENT* expected, got {got}"))
+        airbench_lua32::Raise::Argument(1, format!("WS* expected, got {got}"))
     })
 }
 
@@ -75,17 +77,18 @@ fn create(cx: &mut Call<'_>) -> Results {
         Some(seconds @ 1..) => seconds,
         _ => KEEPALIVE,
     };
-    if adapter != 1 {
-        cx.host().lib_line(
-            Level::Error,
-            &format!("websocket network {adapter} not ready"),
-        );
+    if !(0..ADAPTERS).contains(&adapter) {
         return Ok(0);
     }
     let keepalive = Duration::from_secs(keepalive.unsigned_abs().into());
-    let Some(id) = cx.host().websocket_create(&url, keepalive) else {
-        cx.host()
-            .lib_line(Level::Error, "websocket network alloc fail");
+    let id = (adapter == 1)
+        .then(|| cx.host().websocket_create(&url, keepalive))
+        .flatten();
+    let Some(id) = id else {
+        let rt = cx.host();
+        rt.say_no_adapter(adapter);
+        rt.lib_line(Level::Warn, "websocket network_alloc_ctrl fail");
+        rt.lib_line(Level::Error, "websocket websocket init FAID ret -1");
         return Ok(0);
     };
     cx.push_object(CLASS, id);
@@ -195,8 +198,8 @@ fn headers(cx: &mut Call<'_>) -> Results {
         _ => return Ok(0),
     };
     if block.len() > HEADERS {
-        cx.host()
-            .lib_line(Level::Error, "websocket headers too large");
+        let line = format!("websocket headers too large size {}", block.len());
+        cx.host().lib_line(Level::Warn, &line);
         return Ok(0);
     }
     if let Some(client) = cx.host().websockets.get_mut(id) {
@@ -218,14 +221,21 @@ fn table_headers(cx: &mut Call<'_>) -> Option<Vec<u8>> {
         cx.pop(1);
         let value = cx.to_bytes(-1).unwrap_or_default().to_vec();
         cx.pop(1);
-        if name.is_empty() || value.is_empty() || name.len() + value.len() > HEADER {
-            cx.host()
-                .lib_line(Level::Warn, "websocket header error, check name and value");
+        let bad = name.is_empty() || value.is_empty() || name.len() + value.len() > HEADER;
+        block.extend_from_slice(&name);
+        block.push(b':');
+        let full = !bad && (HEADERS + 1).saturating_sub(block.len()) < value.len() * 2;
+        if bad || full {
+            let line = format!(
+                "websocket bad header {} {}{}",
+                String::from_utf8_lossy(&name),
+                String::from_utf8_lossy(&value),
+                if full { ", too large" } else { "" }
+            );
+            cx.host().lib_line(Level::Warn, &line);
             cx.pop(1);
             return None;
         }
-        block.extend_from_slice(&name);
-        block.push(b':');
         for byte in value {
             if b"*-._ ".contains(&byte) {
                 block.extend_from_slice(format!("%{byte:02X}").as_bytes());
@@ -236,6 +246,15 @@ fn table_headers(cx: &mut Call<'_>) -> Option<Vec<u8>> {
         block.extend_from_slice(b"\r\n");
     }
     Some(block)
+}
+
+/// A timer's work.
+pub(crate) fn on_timer(cx: &mut Call<'_>, id: u32, timer: Timer) -> Results {
+    match timer {
+        Timer::Ping => cx.host().websocket_ping(id),
+        Timer::Reconnect => cx.host().websocket_connect(id),
+    }
+    Ok(0)
 }
 
 /// A client's notice reaches Lua: `fn(wsc, event, data, fin, opcode)`.
@@ -272,7 +291,7 @@ pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
         };
         cx.call(args, 0)?;
     }
-    if conack {
+    if conack && callback.is_some() {
         dispatch::publish(cx, "WEBSOCKET_CONNACK", &[Arg::WebSocket(id)])?;
     }
     Ok(0)

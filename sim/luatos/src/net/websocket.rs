@@ -23,12 +23,11 @@ pub(crate) enum Notice {
     Disconnect,
 }
 
+/// A client's timers, whose work is done on the Lua thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Idle,
-    Connecting,
-    Handshaking,
-    Ready,
+pub(crate) enum Timer {
+    Ping,
+    Reconnect,
 }
 
 /// The receive buffer, frame header included.
@@ -37,8 +36,10 @@ fn buffer_size(core: Core) -> usize {
 }
 /// Most bytes taken from the network at a time.
 const SLICE: usize = 1024;
-/// The first ping follows the handshake after this time.
-const FIRST_PING: Duration = Duration::from_secs(30);
+/// Longest payload of the new core.
+const NEW_PAYLOAD: usize = 8192;
+/// How a server's consent begins.
+const OK: &[u8] = b"HTTP/1.1 101";
 
 /// A websocket client object.
 #[derive(Debug)]
@@ -47,9 +48,13 @@ pub(crate) struct WebSocket {
     target: Target,
     path: String,
     keepalive: Duration,
-    state: State,
+    /// The server has answered the handshake. Another `connect` does not
+    /// change that: what comes then is taken for frames.
+    ready: bool,
+    /// What was received and not worked off; only a reconnect empties it.
     buffer: Vec<u8>,
-    /// `send` calls whose acknowledgement has not been reported.
+    /// `send` calls whose acknowledgement has not been reported, over all
+    /// connections.
     unreported: u32,
     ping: Option<(Instant, Duration)>,
     reconnect_at: Option<Instant>,
@@ -101,7 +106,7 @@ impl Runtime {
             target,
             path,
             keepalive,
-            state: State::Idle,
+            ready: false,
             buffer: Vec::new(),
             unreported: 0,
             ping: None,
@@ -120,11 +125,6 @@ impl Runtime {
         let Some(client) = self.websockets.get_mut(id) else {
             return;
         };
-        client.state = State::Connecting;
-        client.buffer.clear();
-        client.reconnect_at = None;
-        client.ping = None;
-        client.unreported = 0;
         let (socket, target) = (client.socket, client.target.clone());
         let line = format!(
             "websocket connect host {} port {}",
@@ -132,15 +132,14 @@ impl Runtime {
         );
         self.lib_line(Level::Info, &line);
         let now = self.now();
+        self.network.finish(now, socket);
         self.network.connect(now, socket, target);
         self.drive_network(now);
     }
 
     /// `wsc:ready()`.
     pub(crate) fn websocket_ready(&self, id: u32) -> bool {
-        self.websockets
-            .get(id)
-            .is_some_and(|client| client.state == State::Ready)
+        self.websockets.get(id).is_some_and(|client| client.ready)
     }
 
     /// Sends a frame; false if the transport failed and the socket was closed.
@@ -149,13 +148,20 @@ impl Runtime {
         let Some(client) = self.websockets.get_mut(id) else {
             return false;
         };
-        if !matches!(opcode, Opcode::Ping | Opcode::Pong) {
+        let data = !matches!(opcode, Opcode::Ping | Opcode::Pong);
+        if data {
             client.unreported += 1;
         }
         let sent = self.network.send(now, client.socket, frame);
+        let new = self.config.core.is_new();
+        if !sent && data && !new {
+            client.unreported -= 1;
+        }
         self.touch_outside();
         if !sent {
-            self.lib_line(Level::Info, "websocket network_tx -1 , close socket");
+            let what = if new { "send pkg err" } else { "network_tx" };
+            let line = format!("websocket {what} -1 , close socket");
+            self.lib_line(Level::Info, &line);
             self.websocket_lost(id, "tx");
         }
         sent
@@ -176,7 +182,7 @@ impl Runtime {
         Some(client)
     }
 
-    /// Pings and reconnects that are due by `now`.
+    /// The timers of pings and reconnects that are due by `now`.
     pub(crate) fn drive_websockets(&mut self, now: Instant) {
         let due: Vec<u32> = self
             .websockets
@@ -189,10 +195,13 @@ impl Runtime {
                 continue;
             };
             if client.reconnect_at.is_some_and(|at| at <= now) {
-                self.websocket_connect(id);
-            } else if let Some((at, period)) = client.ping {
+                client.reconnect_at = None;
+                self.bus
+                    .push_back(Message::WebSocketTimer(id, Timer::Reconnect));
+            }
+            if let Some((at, period)) = client.ping.filter(|(at, _)| *at <= now) {
                 client.ping = Some((at + period, period));
-                self.websocket_control(id, Opcode::Ping, b"");
+                self.bus.push_back(Message::WebSocketTimer(id, Timer::Ping));
             }
         }
     }
@@ -203,6 +212,13 @@ impl Runtime {
             .iter()
             .filter_map(|(_, client)| client.next_wake())
             .min()
+    }
+
+    /// The ping timer's work.
+    pub(crate) fn websocket_ping(&mut self, id: u32) {
+        if self.websocket_ready(id) {
+            self.websocket_control(id, Opcode::Ping, b"");
+        }
     }
 
     fn websocket_control(&mut self, id: u32, opcode: Opcode, payload: &[u8]) {
@@ -219,7 +235,6 @@ impl Runtime {
         };
         match event {
             SocketEvent::Online => {
-                client.state = State::Handshaking;
                 let target = &client.target;
                 let writes =
                     frames::handshake(&target.host, target.port, &client.path, &client.headers);
@@ -232,15 +247,19 @@ impl Runtime {
                 }
             }
             SocketEvent::Acknowledged => {
-                if client.state == State::Ready {
-                    client.ping = Some((now + client.keepalive, client.keepalive));
-                }
+                client.ping = Some((now + client.keepalive, client.keepalive));
                 if client.unreported > 0 {
                     client.unreported -= 1;
                     self.bus.push_back(Message::WebSocket(id, Notice::Sent));
                 }
             }
-            SocketEvent::Readable => self.websocket_readable(id),
+            SocketEvent::Readable => {
+                if self.websocket_readable(id) {
+                    self.websocket_active(id);
+                } else {
+                    self.websocket_lost(id, "rx");
+                }
+            }
             SocketEvent::Failed => {
                 self.lib_line(
                     Level::Warn,
@@ -251,73 +270,77 @@ impl Runtime {
         }
     }
 
-    /// Takes everything that arrived, slice by slice.
-    fn websocket_readable(&mut self, id: u32) {
+    /// Traffic puts the next ping off.
+    fn websocket_active(&mut self, id: u32) {
         let now = self.now();
-        if let Some(client) = self
-            .websockets
-            .get_mut(id)
-            .filter(|c| c.state == State::Ready)
-        {
+        if let Some(client) = self.websockets.get_mut(id) {
             client.ping = Some((now + client.keepalive, client.keepalive));
+        }
+    }
+
+    /// Takes what arrived, slice by slice, as long as the buffer has room; false
+    /// if the connection cannot go on. V1112 minds a full buffer only when more
+    /// comes.
+    fn websocket_readable(&mut self, id: u32) -> bool {
+        let new = self.config.core.is_new();
+        let size = buffer_size(self.config.core);
+        let full = |client: &WebSocket| client.buffer.len() >= size;
+        if !new && self.websockets.get(id).is_some_and(full) {
+            self.lib_line(
+                Level::Error,
+                "websocket buff is FULL, websocket packet too big",
+            );
+            return false;
         }
         loop {
             let Some(client) = self.websockets.get_mut(id) else {
-                return;
+                return true;
             };
-            let room = buffer_size(self.config.core) - client.buffer.len();
-            if room == 0 {
-                self.lib_line(
-                    Level::Warn,
-                    "websocket buff is FULL, websocket packet too big",
-                );
-                self.websocket_lost(id, "rx");
-                return;
-            }
+            let room = size.saturating_sub(client.buffer.len());
             let bytes = self.network.read(client.socket, SLICE.min(room));
             if bytes.is_empty() {
-                return;
+                return true;
             }
             client.buffer.extend_from_slice(&bytes);
-            let parsed = match client.state {
-                State::Handshaking => self.websocket_response(id),
-                State::Ready => self.websocket_frames(id),
-                _ => Ok(()),
+            let parsed = if client.ready {
+                self.websocket_frames(id)
+            } else {
+                self.websocket_response(id)
             };
             if let Err(code) = parsed {
-                self.lib_line(
-                    Level::Warn,
-                    &format!("websocket websocket_parse ret {code}"),
-                );
-                self.websocket_lost(id, "rx");
-                return;
+                let line = format!("websocket websocket_parse ret {code}");
+                self.lib_line(Level::Warn, &line);
+                return false;
             }
         }
     }
 
     /// Looks for the end of the server's answer.
     fn websocket_response(&mut self, id: u32) -> Result<(), i32> {
-        let now = self.now();
         let Some(client) = self.websockets.get_mut(id) else {
             return Ok(());
         };
-        if !client.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
+        if client.buffer.len() < OK.len() {
             return Ok(());
         }
-        if !client.buffer.starts_with(b"HTTP/1.1 101") {
-            let status = client.buffer.get(9..12).unwrap_or_default().to_vec();
-            let line = format!(
-                "websocket server not support websocket? resp code {}",
-                String::from_utf8_lossy(&status)
-            );
+        if !client.buffer.starts_with(OK) {
+            let answer = client.buffer.split(|byte| *byte == 0).next();
+            let answer = String::from_utf8_lossy(answer.unwrap_or_default()).into_owned();
+            let line = format!("websocket server not support websocket? resp code {answer}");
             self.lib_line(Level::Error, &line);
             return Err(-1);
         }
+        if !client.buffer[4..]
+            .windows(4)
+            .any(|window| window == b"\r\n\r\n")
+        {
+            return Ok(());
+        }
         // Whatever follows the answer in the same read is lost, as on V1112.
         client.buffer.clear();
-        client.state = State::Ready;
-        client.unreported = 0;
-        client.ping = Some((now + FIRST_PING, FIRST_PING));
+        // The 30 s until the first ping that it sets here do not last: after
+        // every event the timer starts anew with the keep-alive time.
+        client.ready = true;
         self.lib_line(Level::Info, "websocket ready!!");
         self.bus.push_back(Message::WebSocket(id, Notice::ConnAck));
         Ok(())
@@ -333,8 +356,7 @@ impl Runtime {
             let (fin, opcode, payload, end) = match frames::decode(&client.buffer) {
                 Frame::Incomplete => return Ok(()),
                 Frame::TooLarge => {
-                    self.lib_line(Level::Warn, "websocket payload too large!!!");
-                    return Err(-1);
+                    return Err(self.websocket_too_large(None));
                 }
                 Frame::Whole(opcode, start, end) => {
                     // V1112 looks for the flag in the wrong bit: it is always set.
@@ -342,6 +364,9 @@ impl Runtime {
                     (fin, opcode, client.buffer[start..end].to_vec(), end)
                 }
             };
+            if new && payload.len() > NEW_PAYLOAD {
+                return Err(self.websocket_too_large(Some(payload.len())));
+            }
             client.buffer.drain(..end);
             match opcode {
                 0..=2 if new || opcode > 0 => {
@@ -355,14 +380,29 @@ impl Runtime {
                 10 => {}
                 8 => return Err(-1),
                 other => {
-                    self.lib_line(
-                        Level::Warn,
-                        &format!("websocket unkown optcode {other:02x}"),
-                    );
+                    // V1112's format is one digit off.
+                    let shown = if new {
+                        format!("0x{other:02X}")
+                    } else {
+                        format!("{other:x}2X")
+                    };
+                    let line = format!("websocket unkown optcode {shown}");
+                    self.lib_line(Level::Error, &line);
                     return Err(-1);
                 }
             }
         }
+    }
+
+    fn websocket_too_large(&mut self, length: Option<usize>) -> i32 {
+        let mut line = "websocket websocket payload is too large!!!".to_owned();
+        if let Some(length) = length {
+            let most = buffer_size(self.config.core);
+            line.push_str(&format!(" {length} , must < {most}"));
+        }
+        self.lib_line(Level::Error, &line);
+        self.lib_line(Level::Info, "websocket payload too large!!!");
+        -1
     }
 
     /// The connection is gone: tell Lua, and try again if wanted.
@@ -371,12 +411,15 @@ impl Runtime {
         let Some(client) = self.websockets.get_mut(id) else {
             return;
         };
-        client.state = State::Idle;
+        client.ready = false;
         client.ping = None;
-        client.unreported = 0;
-        client.buffer.clear();
+        if client.reconnect.is_some() {
+            client.buffer.clear();
+        }
         let (socket, reconnect) = (client.socket, client.reconnect);
-        client.reconnect_at = reconnect.map(|span| now + span);
+        if let Some(span) = reconnect {
+            client.reconnect_at = Some(now + span);
+        }
         self.lib_line(Level::Info, "websocket websocket closing socket");
         self.network.close(now, socket);
         self.touch_outside();
