@@ -256,3 +256,26 @@ fn websocket_pings_after_the_keep_alive_time_and_says_what_is_wrong() {
         ],
     );
 }
+
+#[test]
+fn styles_of_the_log_and_levels_it_does_not_know() {
+    prints(
+        r#"log.style(1) log.info("a", "b") pcall(log.info, "c") log.warn(nil, 1)
+        log.style(2) log.info(true, 2) pcall(log.info, "c", 3)
+        log.style(3) log.info("x", "y")
+        log.style(0) log.info("a\0b", "c")
+        log.setLevel({}) log.error("never") print("level", log.getLevel())
+        log.setLevel("INFO") log.debug("never") log.info("again")"#,
+        &[
+            "I/main.lua:1\ta\tb",
+            "I/[C]:-1\tc",
+            "W/main.lua:1\tnil\t1",
+            "I/user.(null)\tmain.lua:2\t2",
+            "I/user.c\t[C]:-1\t3",
+            "x\ty",
+            "I/user.a\tc",
+            "level\t7",
+            "I/user.again",
+        ],
+    );
+}

@@ -316,12 +316,11 @@ void lua32_push_open_base(lua_State *L) { lua_pushcfunction(L, open_base); }
 void lua32_push_open_stock(lua_State *L) { lua_pushcfunction(L, open_stock); }
 
 /* Pushes the chunk name of the running function's caller and returns the line
-** in it, or -1 (and pushes nothing) where there is no debug information. */
+** in it, -1 where that is not known; -2 (and pushes nothing) without a caller. */
 int lua32_caller(lua_State *L) {
   lua_Debug ar;
-  if (!lua_getstack(L, 1, &ar)) return -1;
+  if (!lua_getstack(L, 1, &ar)) return -2;
   lua_getinfo(L, "Sl", &ar);
-  if (ar.currentline < 0 || ar.what[0] == 'C') return -1;
   lua_pushstring(L, ar.source);
   return ar.currentline;
 }

@@ -105,13 +105,13 @@ impl<H: 'static> Cx<'_, H> {
         self.call(1, 1)
     }
 
-    /// Chunk name and line of the Lua function that called the running one,
-    /// where it has debug information.
+    /// Chunk name of the function that called the running one, and the line in
+    /// it: -1 in C and in stripped code.
     pub fn caller(&mut self) -> Option<(Vec<u8>, i32)> {
         self.room();
         // SAFETY: room for one value was made; native state.
         let line = unsafe { ffi::lua32_caller(self.l) };
-        if line < 0 {
+        if line < -1 {
             return None;
         }
         let source = self.to_bytes(-1)?.to_vec();

@@ -1,7 +1,5 @@
 //! `log`: levels, styles, and the one way to the console.
 
-use airbench_lua32::Kind;
-
 use crate::args::{Args, Call, Results};
 use crate::libs::Library;
 use crate::runtime::Level;
@@ -33,37 +31,34 @@ fn write(cx: &mut Call<'_>, level: Level) -> Results {
     }
     let letter = level.letter();
     let style = cx.host().log_style;
-    // Booleans, tables and nil have no string: C prints its null pointer.
-    let tag = cx
-        .to_bytes(1)
-        .map_or_else(|| b"(null)".to_vec(), <[u8]>::to_vec);
+    // A C string; booleans, tables and nil have none, and C prints its null
+    // pointer.
+    let tag = cx.to_bytes(1).map_or_else(
+        || b"(null)".to_vec(),
+        |tag| tag.split(|byte| *byte == 0).next().unwrap_or(tag).to_vec(),
+    );
+    let tag = [format!("{letter}/user.").as_bytes(), &tag].concat();
     cx.get_global("print");
+    // Style 1 has the place instead of tag and level, style 2 behind them; any
+    // other number but 0 has the arguments as they are.
     let mut pushed = 0;
-    let mut push = |cx: &mut Call<'_>, parts: &[&[u8]]| {
-        cx.push_bytes(&parts.concat());
+    if matches!(style, 0 | 2) {
+        cx.push_bytes(&tag);
         pushed += 1;
-    };
-    let head = format!("{letter}/");
-    match style {
-        1 => match location(cx) {
-            Some(place) => {
-                push(cx, &[head.as_bytes(), &place]);
-                push(cx, &[&tag]);
-            }
-            None => push(cx, &[head.as_bytes(), b"user.", &tag]),
-        },
-        2 => {
-            push(cx, &[head.as_bytes(), b"user.", &tag]);
-            if let Some(place) = location(cx) {
-                push(cx, &[&place]);
-            }
-        }
-        _ => push(cx, &[head.as_bytes(), b"user.", &tag]),
     }
-    for index in 2..=count {
+    if matches!(style, 1 | 2)
+        && let Some(place) = location(cx)
+    {
+        let head = format!("{letter}/");
+        let head: &[u8] = if style == 1 { head.as_bytes() } else { b"" };
+        cx.push_bytes(&[head, &place].concat());
+        pushed += 1;
+    }
+    let first = if matches!(style, 0 | 2) { 2 } else { 1 };
+    for index in first..=count {
         cx.push_value(index);
     }
-    cx.call(pushed + count - 1, 0)?;
+    cx.call(pushed + count + 1 - first, 0)?;
     Ok(0)
 }
 
@@ -78,17 +73,14 @@ fn location(cx: &mut Call<'_>) -> Option<Vec<u8>> {
 }
 
 fn set_level(cx: &mut Call<'_>) -> Results {
-    let level = if cx.kind(1) == Kind::String {
-        match cx.to_bytes(1).unwrap_or_default() {
-            b"DEBUG" => 1,
-            b"INFO" => 2,
-            b"WARN" => 3,
-            b"ERROR" => 4,
-            _ => SILENT,
-        }
-    } else {
-        cx.check_integer(1)?
-    };
+    let number = cx.is_integer(1).then(|| cx.to_integer(1)).flatten();
+    let level = number.unwrap_or_else(|| match cx.to_bytes(1) {
+        Some(b"DEBUG") => 1,
+        Some(b"INFO") => 2,
+        Some(b"WARN") => 3,
+        Some(b"ERROR") => 4,
+        _ => SILENT,
+    });
     cx.host().log_level = if level == 0 { SILENT } else { level };
     Ok(0)
 }
