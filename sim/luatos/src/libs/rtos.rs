@@ -123,7 +123,8 @@ fn set_paths(cx: &mut Call<'_>) -> Results {
 }
 
 fn timer_stop(cx: &mut Call<'_>) -> Results {
-    if let Some(id) = cx.to_integer(1) {
+    if cx.is_integer(1) {
+        let id = cx.to_integer(1).unwrap_or(-1);
         cx.host().timers.stop(id);
     }
     Ok(0)
@@ -161,18 +162,22 @@ pub(crate) fn push_timer(cx: &mut Call<'_>, id: i32, repeat: i32) -> Results {
 
 /// The automatic collections of an idle `rtos.receive`.
 fn collect_if_idle(cx: &mut Call<'_>) {
-    if cx.host().has_messages() {
+    if cx.host().has_messages() || cx.host().gc.period == 0 {
+        cx.host().gc.idle = 0;
         return;
     }
     let (total, used, _) = heap(cx);
     let gc = &mut cx.host().gc;
-    gc.idle += 1;
-    let percent = |limit: i32| used * 100 >= total * limit;
-    let due = gc.period > 0 && gc.idle >= gc.period;
-    if due {
+    let reached = |percent: i32| used * 100 >= total * percent;
+    let mut wanted = reached(gc.force);
+    if !wanted && gc.idle >= gc.period {
         gc.idle = 0;
+        wanted = reached(gc.warn);
+    } else if !wanted {
+        gc.idle += 1;
     }
-    if percent(gc.force) || (due && percent(gc.warn)) {
+    if wanted {
+        // Userdata go in the second one.
         cx.collect();
         cx.collect();
     }
@@ -187,21 +192,25 @@ fn auto_collect(cx: &mut Call<'_>) -> Results {
         (0..=60_000).contains(&period) && percent.contains(&warn) && percent.contains(&force);
     if fits && warn < force {
         let rt = cx.host();
+        let old = rt.gc;
         rt.gc = AutoGc {
             period,
             warn,
             force,
-            idle: 0,
+            idle: old.idle,
         };
-        rt.lib_line(
-            Level::Debug,
-            &format!("rtos autoCollectMem {period} {warn} {force}"),
+        let line = format!(
+            "rtos mem collect param {},{},{} -> {period},{warn},{force}",
+            old.period, old.warn, old.force
         );
+        rt.lib_line(Level::Debug, &line);
     }
     Ok(0)
 }
 
 fn reboot(cx: &mut Call<'_>) -> Results {
+    // What the number says makes no difference on an EC618.
+    cx.opt_integer(1, 0)?;
     leave(cx, Exit::Reset(PowerOnReason::Software))
 }
 
