@@ -279,3 +279,44 @@ fn styles_of_the_log_and_levels_it_does_not_know() {
         ],
     );
 }
+
+#[test]
+fn a_failed_connect_says_where_and_may_be_repeated_after_dns() {
+    prints(
+        r#"sys = require("sys")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            local c = socket.create(nil, function(_, event, param)
+                log.info("event", event == socket.ON_LINE, param)
+                sys.publish("EVENT")
+            end)
+            socket.config(c)
+            print("port 81", socket.connect(c, "echo.airtun.air32.cn", 81))
+            sys.waitUntil("EVENT")
+            print("state", socket.state(c))
+            print("again", socket.connect(c, "echo.airtun.air32.cn", 80))
+            socket.close(c)
+            print("name", socket.connect(c, "echo.airtun.air32.cn", 0))
+            sys.waitUntil("EVENT")
+            print("state", socket.state(c))
+            socket.connect(c, "echo.airtun.air32.cn", 80)
+            sys.waitUntil("EVENT")
+            print("empty", socket.tx(c, ""))
+            print("waited", sys.waitUntil("EVENT", 2000))
+            socket.connect(c, "nowhere.example", 80)
+        end)
+        sys.run()"#,
+        &[
+            "port 81\ttrue\tfalse",
+            "event\ttrue\t-1",
+            "state\t3",
+            "again\tfalse",
+            "name\ttrue\tfalse",
+            "event\ttrue\t0",
+            "state\t1",
+            "event\ttrue\t0",
+            "empty\ttrue\tfalse\tfalse",
+            "waited\tfalse",
+        ],
+    );
+}

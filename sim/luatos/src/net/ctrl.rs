@@ -234,6 +234,10 @@ impl Runtime {
             return false;
         }
         ctrl.wait = Wait::Tx;
+        if bytes.is_empty() && !ctrl.udp {
+            // Nothing is acknowledged where nothing is sent.
+            return true;
+        }
         let socket = ctrl.socket;
         let sent = match to.filter(|_| ctrl.udp) {
             Some((address, port)) => {
@@ -362,7 +366,10 @@ impl Runtime {
             }
             SocketEvent::Failed => {
                 if ctrl.stage == stage::CONNECTING {
-                    ctrl.stage = self.network.stage(ctrl.socket).min(stage::CONNECTING);
+                    ctrl.stage = self.network.stage(ctrl.socket);
+                    // Without an address there is no lwIP socket yet that
+                    // another `connect` would find taken.
+                    ctrl.connected = ctrl.stage != stage::DNS;
                 } else {
                     ctrl.spent = true;
                 }

@@ -272,7 +272,8 @@ impl Network {
             Some(State::Resolve | State::Dns(_)) => stage::DNS,
             Some(State::Choose | State::Connecting) => stage::CONNECTING,
             Some(State::Tls) => stage::TLS,
-            Some(State::Online | State::Failed) => stage::ONLINE,
+            Some(State::Online) => stage::ONLINE,
+            Some(State::Failed(at)) => at,
         }
     }
 

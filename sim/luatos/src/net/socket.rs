@@ -10,7 +10,7 @@ use airbench_net::{IpStack, TcpId, TcpState, UdpId};
 use rustls::ClientConfig;
 
 use super::tls::{self, Tls};
-use super::{Owner, Security, Target, endpoint};
+use super::{Owner, Security, Target, endpoint, stage};
 
 /// What a control block tells its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub(super) enum State {
     Connecting,
     Tls,
     Online,
-    /// Over; its owner has been told.
-    Failed,
+    /// Over, at this stage; its owner has been told.
+    Failed(i32),
 }
 
 /// A control block of the adapter.
@@ -109,7 +109,12 @@ impl Socket {
 
     /// Reports the end; the owner is expected to close.
     pub(super) fn fail(&mut self, events: &mut VecDeque<(Owner, SocketEvent)>) {
-        self.state = State::Failed;
+        self.state = State::Failed(match self.state {
+            State::Choose => stage::DNS,
+            State::Connecting => stage::CONNECTING,
+            State::Tls => stage::TLS,
+            _ => stage::ONLINE,
+        });
         events.push_back((self.owner, SocketEvent::Failed));
     }
 
@@ -123,8 +128,8 @@ impl Socket {
             self.fail(events);
             return;
         };
-        if target.port == 0 && !target.udp {
-            // Only the name was wanted.
+        if target.port == 0 && target.host.parse::<Ipv4Addr>().is_err() {
+            // Only the address of the name was wanted.
             self.addresses.clear();
             self.state = State::Idle;
             events.push_back((self.owner, SocketEvent::Online));
@@ -137,8 +142,8 @@ impl Socket {
             events.push_back((self.owner, SocketEvent::Online));
             return;
         }
-        self.tcp = stack.tcp_connect(endpoint(address, target.port));
         self.state = State::Connecting;
+        self.tcp = stack.tcp_connect(endpoint(address, target.port));
         if self.tcp.is_none() {
             self.fail(events);
         }
@@ -244,7 +249,7 @@ impl Socket {
         events: &mut VecDeque<(Owner, SocketEvent)>,
     ) {
         self.work_udp(stack, events);
-        let Some(tcp) = self.tcp.filter(|_| self.state != State::Failed) else {
+        let Some(tcp) = self.tcp.filter(|_| !matches!(self.state, State::Failed(_))) else {
             return;
         };
         let status = stack.tcp_status(tcp);
