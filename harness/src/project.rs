@@ -116,6 +116,15 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
     Ok(scripts)
 }
 
+/// The scripts of library folders alone.
+pub fn load_libraries(folders: &[PathBuf]) -> Result<Scripts, LoadError> {
+    let mut scripts = Scripts::default();
+    for folder in folders {
+        add_folder(&mut scripts, folder, true)?;
+    }
+    Ok(scripts)
+}
+
 /// The script partition with this image; a damaged one is the firmware's
 /// business.
 fn mount(image: &[u8]) -> Scripts {

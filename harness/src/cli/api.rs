@@ -97,8 +97,9 @@ pub(super) struct CoverageOptions {
 
 /// Prints what a project uses; 1 if something of it is not modelled.
 pub(super) fn run(options: &CoverageOptions) -> Result<ExitCode, Failure> {
-    let scripts = project::load(&options.path, None, &options.lib)?;
-    let uses = coverage(&scripts, options.firmware_profile);
+    let scripts = project::load(&options.path, None, &[])?;
+    let libraries = project::load_libraries(&options.lib)?;
+    let uses = coverage(&scripts, &libraries, options.firmware_profile);
     let mut counts: BTreeMap<Standing, usize> = BTreeMap::new();
     for (name, used) in &uses {
         *counts.entry(used.standing).or_default() += 1;

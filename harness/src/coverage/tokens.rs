@@ -5,8 +5,9 @@
 pub(super) enum Token {
     /// A name or keyword.
     Name(String),
-    /// A string in any notation; what is in it does not matter.
-    Text,
+    /// A string in any notation, without its quotes if it has simple ones; or a
+    /// number.
+    Text(String),
     /// Any other character.
     Symbol(char),
 }
@@ -22,9 +23,11 @@ pub(super) fn tokens(text: &str) -> Vec<(Token, usize)> {
             let body = long_bracket(comment).unwrap_or_else(|| to_line_end(comment));
             (None, 2 + body)
         } else if let Some(len) = long_bracket(rest) {
-            (Some(Token::Text), len)
+            (Some(Token::Text(rest[..len].to_owned())), len)
         } else if first == '"' || first == '\'' {
-            (Some(Token::Text), quoted(rest, first))
+            let len = quoted(rest, first);
+            let content = rest[1..len].trim_end_matches(first);
+            (Some(Token::Text(content.to_owned())), len)
         } else if first.is_ascii_alphabetic() || first == '_' {
             let end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
             let len = rest.find(end).unwrap_or(rest.len());
@@ -32,7 +35,12 @@ pub(super) fn tokens(text: &str) -> Vec<(Token, usize)> {
         } else if first.is_ascii_digit() {
             // A number's point must not look like a member's.
             let end = |c: char| !c.is_ascii_alphanumeric() && c != '.';
-            (Some(Token::Text), rest.find(end).unwrap_or(rest.len()))
+            let len = rest.find(end).unwrap_or(rest.len());
+            (Some(Token::Text(rest[..len].to_owned())), len)
+        } else if rest.starts_with("..") {
+            // Neither may this one's.
+            let len = rest.find(|c| c != '.').unwrap_or(rest.len());
+            (Some(Token::Symbol('…')), len)
         } else if first.is_whitespace() {
             (None, first.len_utf8())
         } else {
