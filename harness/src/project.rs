@@ -116,6 +116,24 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
     Ok(scripts)
 }
 
+/// Folders with scripts in a project's folder: they are not flashed.
+/// Those given as libraries do not count.
+pub fn left_out(path: &Path, libs: &[PathBuf]) -> Vec<PathBuf> {
+    let has_scripts = |folder: &Path| {
+        let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.any(|file| is_script(&file.path()))
+    };
+    let same = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|folder| folder.is_dir() && has_scripts(folder))
+        .filter(|folder| !libs.iter().any(|lib| same(lib, folder)))
+        .collect();
+    folders.sort();
+    folders
+}
+
 /// The scripts of library folders alone.
 pub fn load_libraries(folders: &[PathBuf]) -> Result<Scripts, LoadError> {
     let mut scripts = Scripts::default();

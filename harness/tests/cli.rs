@@ -560,3 +560,22 @@ fn a_flash_file_keeps_files_from_run_to_run() {
         stderr(&output)
     );
 }
+
+#[test]
+fn the_summary_names_what_is_not_there() {
+    let here = folder("hints");
+    std::fs::create_dir(here.join("lib")).unwrap();
+    std::fs::write(here.join("lib/other.lua"), "return {}").unwrap();
+    let script = r#"sys = require("sys") sysplus = require("sysplus")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            http.request("GET", "http://echo.airtun.air32.cn:81/").wait()
+            http.request("GET", "http://nowhere.example/").wait()
+        end)
+        sys.run()"#;
+    std::fs::write(here.join("main.lua"), script).unwrap();
+    let output = airbench(&here, &["run", ".", "--for", "30s", "--lte", "lab"]);
+    assert!(summary(&output, "left out").starts_with("./lib: "));
+    assert!(summary(&output, "no service").starts_with("echo.airtun.air32.cn:81: "));
+    assert!(summary(&output, "unknown host").starts_with("\"nowhere.example\": "));
+}

@@ -7,7 +7,7 @@ use airbench_luatos::{Core, Scripts};
 use airbench_world::Setup;
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, pack, summary};
 use crate::config::{FILE, Project, parse_start_time};
 use crate::peer::Peer;
 use crate::{duration, flash, project};
@@ -182,11 +182,20 @@ fn scripts(options: &RunOptions, project: &Project) -> Result<Scripts, Failure> 
         .clone()
         .or_else(|| firmware.path.as_ref().map(|p| project.resolve(p)));
     match path {
-        Some(path) => Ok(project::load(
-            &path,
-            options.block.or(firmware.block),
-            &libs,
-        )?),
+        Some(path) => {
+            let scripts = project::load(&path, options.block.or(firmware.block), &libs)?;
+            for folder in project::left_out(&path, &libs) {
+                summary::say(&format!(
+                    "left out     {folder}: Luatools flashes no sub-folders; \
+                     name it with --lib {folder} if its scripts are added",
+                    folder = folder.display()
+                ));
+            }
+            if let Some(complaint) = pack::too_large(&scripts) {
+                summary::say(&format!("too large    {complaint}"));
+            }
+            Ok(scripts)
+        }
         None => {
             let mut scripts = Scripts::default();
             scripts.add("main.lua", EMBEDDED.as_bytes().to_vec());

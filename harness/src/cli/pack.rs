@@ -76,6 +76,21 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What to say of scripts that no board has room for, even as byte code.
+pub(super) fn too_large(scripts: &Scripts) -> Option<String> {
+    let size = |scripts: &Scripts| luadb::write(scripts).map_or(0, |image| image.len());
+    if size(scripts) <= PARTITION {
+        return None;
+    }
+    // What does not compile is the firmware's affair.
+    let least = compiled(scripts, true).map_or(0, |scripts| size(&scripts));
+    (least > PARTITION).then(|| {
+        format!(
+            "the scripts take {least} bytes as byte code, the script partition of V1112 FULL has {PARTITION}"
+        )
+    })
+}
+
 /// The scripts as byte code, under the names Luatools gives them.
 fn compiled(scripts: &Scripts, strip: bool) -> Result<Scripts, Failure> {
     let mut out = Scripts::default();

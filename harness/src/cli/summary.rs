@@ -14,10 +14,12 @@ use crate::duration;
 pub(super) struct Tally {
     /// The latest reply of the server.
     last_reply: Option<Instant>,
-    /// Errors that ended the script, the first few.
-    pub(super) errors: Vec<String>,
+    /// Errors that ended the script, the first few, and how often each did.
+    pub(super) errors: Vec<(String, u64)>,
     /// Host names nobody in the simulated internet has.
     unknown_hosts: BTreeSet<String>,
+    /// `host:port` where nothing listens.
+    no_services: BTreeSet<String>,
     /// Resets by the watchdog.
     pub(super) watchdog: u64,
 }
@@ -26,16 +28,20 @@ impl Tally {
     pub(super) fn count(&mut self, event: &Event) {
         match (event.source, event.kind) {
             (Source::Server, Kind::MessageOut) => self.last_reply = Some(event.time),
-            (Source::Board, Kind::ScriptError) if self.errors.len() < 3 => {
-                self.errors.push(event.text().replace("\r\n", "\n"));
+            (Source::Board, Kind::ScriptError) => {
+                let text = event.text().replace("\r\n", "\n");
+                let known = self.errors.iter().position(|(known, _)| *known == text);
+                match known {
+                    Some(place) => self.errors[place].1 += 1,
+                    None if self.errors.len() < 3 => self.errors.push((text, 1)),
+                    None => {}
+                }
             }
             (Source::Server, Kind::State) => {
-                self.unknown_hosts.extend(
-                    event
-                        .text()
-                        .strip_prefix("unknown host ")
-                        .map(str::to_owned),
-                );
+                let text = event.text();
+                let after = |start| text.strip_prefix(start).map(str::to_owned);
+                self.unknown_hosts.extend(after("unknown host "));
+                self.no_services.extend(after("no service "));
             }
             (Source::Board, Kind::Power) if event.bytes == b"reset watchdog" => self.watchdog += 1,
             _ => {}
@@ -95,11 +101,22 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
     }
     for host in &tally.unknown_hosts {
         say(&format!(
-            "unknown host {host}: lead it to the local server with --host {host}=airtun"
+            "unknown host {host:?}: lead it to a server of airbench with --host {host}=SERVICE \
+             (airtun, mqtt, http, ftp, ntp, echo) or to a real one with {host}=tcp:ADDRESS:PORT"
         ));
     }
-    for error in &tally.errors {
-        say(&format!("script error {error}"));
+    for place in &tally.no_services {
+        say(&format!(
+            "no service   {place}: nothing listens there; --host NAME=SERVICE:PORT adds a port"
+        ));
+    }
+    for (error, count) in &tally.errors {
+        let times = if *count > 1 {
+            format!(" ({count} times)")
+        } else {
+            String::new()
+        };
+        say(&format!("script error{times} {error}"));
     }
     if tally.watchdog > 0 {
         say(&format!("watchdog     {} resets", tally.watchdog));

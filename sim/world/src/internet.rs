@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use airbench_clock::{Instant, Rng};
 use airbench_net::{IpStack, Shape, SmolStack};
-use airbench_trace::{Event, Source};
+use airbench_trace::{Event, Kind, Source};
 
 use crate::cloud::ftp::DATA_PORTS;
 use crate::guest::{FTPS_PORT, Guest, Program};
@@ -62,6 +62,10 @@ pub(crate) struct Internet {
     hosts: Vec<Host>,
     guest: Guest,
     names: BTreeMap<String, Ipv4Addr>,
+    /// The latest name for which DNS gave an address.
+    asked: BTreeMap<Ipv4Addr, String>,
+    /// Addresses the user gave a service, and that service's own.
+    given: BTreeMap<Ipv4Addr, Ipv4Addr>,
     /// Real servers by address.
     relays: BTreeMap<Ipv4Addr, std::net::SocketAddr>,
     /// Ports beyond the usual ones, by address.
@@ -87,15 +91,21 @@ fn address_of(destination: &Destination) -> Option<Ipv4Addr> {
 impl Internet {
     pub(crate) fn new(setup: &Setup) -> Self {
         let mut names = BTreeMap::new();
+        let mut given = BTreeMap::new();
         let mut relays = BTreeMap::new();
         let mut ports: BTreeMap<Ipv4Addr, BTreeSet<u16>> = BTreeMap::new();
         let mut next_relay = u32::from(RELAYS);
         for (name, destination) in &setup.names {
-            let address = address_of(destination).unwrap_or_else(|| {
+            let own = address_of(destination);
+            let literal = name.parse().ok();
+            let address = literal.or(own).unwrap_or_else(|| {
                 let address = Ipv4Addr::from(next_relay);
                 next_relay += 1;
                 address
             });
+            if let (Some(literal), Some(own)) = (literal, own) {
+                given.insert(literal, own);
+            }
             match destination {
                 Destination::Real(server) => drop(relays.insert(address, *server)),
                 Destination::Airtun(Some(port))
@@ -115,6 +125,8 @@ impl Internet {
             hosts: Vec::new(),
             guest: Guest::new(setup.epoch, FTP, setup.routes.clone()),
             names,
+            asked: BTreeMap::new(),
+            given,
             relays,
             ports,
             serving: true,
@@ -134,7 +146,7 @@ impl Internet {
         let mut stack = SmolStack::new(Shape::host(), bits);
         stack.set_address(Some(address));
         let mut ports = self.ports.get(&address).cloned().unwrap_or_default();
-        let service = match address {
+        let service = match self.given.get(&address).copied().unwrap_or(address) {
             AIRTUN => {
                 ports.extend([80, 443]);
                 Service::Guest(Program::Airtun, Vec::new())
@@ -197,6 +209,13 @@ impl Internet {
                 host.service.expect_datagram(&mut host.stack, port);
             }
         }
+        if let Some(port) = opening(&packet).filter(|port| !host.ports.contains(port)) {
+            let name = self.asked.get(&to).cloned();
+            let name = name.unwrap_or_else(|| to.to_string());
+            let text = format!("no service {name}:{port}");
+            self.events
+                .push(Event::new(now, Source::Server, Kind::State, text));
+        }
         host.stack.receive(packet);
         self.work(now, index);
     }
@@ -222,6 +241,7 @@ impl Internet {
             now,
             epoch: self.epoch,
             names: &self.names,
+            asked: &mut self.asked,
             guest: &mut self.guest,
             notes: &mut notes,
         };
@@ -292,6 +312,17 @@ impl Internet {
         let hosts = self.hosts.iter().filter_map(|host| host.wake);
         hosts.chain(self.guest.next_wake()).min()
     }
+}
+
+/// The port a TCP connection is to be opened to: the packet is a SYN.
+fn opening(packet: &[u8]) -> Option<u16> {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let header = usize::from(packet.first()? & 15) * 4;
+    let flags = packet.get(header + 13)? & (SYN | ACK);
+    destination(packet)
+        .filter(|(protocol, _)| *protocol == TCP && flags == SYN)
+        .map(|(_, port)| port)
 }
 
 /// Protocol and destination port of a packet.

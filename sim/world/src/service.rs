@@ -53,6 +53,8 @@ pub(crate) struct Surroundings<'a> {
     /// UTC seconds at the world's beginning.
     pub(crate) epoch: i64,
     pub(crate) names: &'a BTreeMap<String, Ipv4Addr>,
+    /// The latest name for which an address was given.
+    pub(crate) asked: &'a mut BTreeMap<Ipv4Addr, String>,
     pub(crate) guest: &'a mut Guest,
     /// What is to be logged.
     pub(crate) notes: &'a mut Vec<(Kind, Vec<u8>)>,
@@ -132,9 +134,12 @@ fn answer_names(stack: &mut SmolStack, socket: UdpId, around: &mut Surroundings<
     while let Some((from, message)) = stack.udp_receive(socket) {
         let answer = dns::answer(&message, |name| {
             let address = around.names.get(&name.to_ascii_lowercase());
-            if address.is_none() {
-                let text = format!("unknown host {name}");
-                around.notes.push((Kind::State, text.into_bytes()));
+            match address {
+                Some(address) => drop(around.asked.insert(*address, name.to_owned())),
+                None => {
+                    let text = format!("unknown host {name}");
+                    around.notes.push((Kind::State, text.into_bytes()));
+                }
             }
             address.map(|address| vec![*address])
         });
