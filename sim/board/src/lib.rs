@@ -51,6 +51,8 @@ pub enum BoardError {
 struct Sleep {
     mode: i32,
     dtimers: [Option<Instant>; 7],
+    /// The modem was in flight mode.
+    flight: bool,
 }
 
 impl Sleep {
@@ -134,9 +136,14 @@ impl Board {
     /// Goes into deep sleep: the memory is lost, timers and flash stay.
     fn sleep(&mut self, now: Instant, mode: i32) {
         let dtimers = self.runtime.dtimers();
+        let flight = self.modem.flight_mode();
         self.vm = None;
         self.modem.power_off();
-        self.asleep = Some(Sleep { mode, dtimers });
+        self.asleep = Some(Sleep {
+            mode,
+            dtimers,
+            flight,
+        });
         let text = format!("sleep {mode}");
         self.events
             .push(Event::new(now, Source::Board, Kind::Power, text));
@@ -171,6 +178,10 @@ impl Board {
         self.runtime = Runtime::woken(self.config.clone(), flash, now, reason, wake, dtimers);
         self.vm = Some(airbench_luatos::vm(self.config.seed ^ now.nanos())?);
         self.modem.power_on(now);
+        if from.is_some_and(|(sleep, _)| sleep.flight) {
+            self.modem.set_flight_mode(now, true);
+            self.runtime.keep_flight_mode();
+        }
         let text = format!("boot {}", reason.name());
         self.events
             .push(Event::new(now, Source::Board, Kind::Power, text));

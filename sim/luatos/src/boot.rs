@@ -98,12 +98,12 @@ fn boot(cx: &mut Call<'_>) {
         .line(format!("self_info 122:model Air780E_A17 imei {imei}"));
     wait_for_uptime(cx, IDENTITY_MS + VERSION_AFTER_MS);
     let rt = cx.host();
+    rt.announce_wake_up();
     if rt.flash.power_key_debounce {
         rt.lib_line(Level::Debug, "pm PowerKey-Debounce is enabled");
     }
     let reason = rt.power_on_line();
     rt.lib_line(Level::Info, &reason);
-    rt.announce_wake_up();
     let banner = if rt.config.core.is_new() {
         "main LuatOS@Air780E base 26.08 bsp V1112 32bit"
     } else {

@@ -193,6 +193,11 @@ impl Mobile {
 }
 
 impl Runtime {
+    /// The modem was in flight mode before the device slept, and still is.
+    pub fn keep_flight_mode(&mut self) {
+        self.mobile.flight_mode = true;
+    }
+
     /// Cell information that has come by `now`.
     pub(crate) fn drive_mobile(&mut self, now: Instant) {
         if self.mobile.cell_info_at.is_some_and(|at| at <= now) {

@@ -130,6 +130,7 @@ impl Runtime {
     /// After a wake-up by a timer its topic waits for the script.
     pub(crate) fn announce_wake_up(&mut self) {
         if let Some(id) = self.power.woken_by.and_then(|wake| wake.dtimer) {
+            self.lib_line(Level::Info, &format!("pm DeepTimer Wakeup by id={id}"));
             let args = vec![Arg::Integer(id as i32)];
             self.bus.push_back(Message::Publish("DTIMER_WAKEUP", args));
         }
