@@ -320,3 +320,34 @@ fn a_failed_connect_says_where_and_may_be_repeated_after_dns() {
         ],
     );
 }
+
+#[test]
+fn folders_are_listed_in_the_order_of_littlefs() {
+    prints(
+        r#"for _, name in ipairs({"k1", "k10", "k2", "a", "ab", "_", "B"}) do
+            io.writeFile("/d_" .. name, "x")
+        end
+        io.mkdir("/dir")
+        for _, name in ipairs({"k1", "k10", "k2", "a", "ab", "_", "B"}) do
+            io.writeFile("/dir/" .. name, "x")
+        end
+        local function names(...)
+            local _, list = io.lsdir(...)
+            for i, entry in ipairs(list) do list[i] = entry.name end
+            return table.concat(list, " ")
+        end
+        print("all", names("/dir/"))
+        print("some", names("/dir/", 2, 3))
+        print("lines", pcall(io.lines))
+        print("huge", pcall(io.open("/dir/a").read, io.open("/dir/a"), -1))
+        print("umount", fs.umount("/ram/"), fs.umount("/sd/"))"#,
+        &[
+            "all\tB _ ab a k10 k1 k2",
+            "some\t_ ab",
+            "lines\tfalse\tbad argument #1 to '?' (FILE* expected, got nil)",
+            "huge\tfalse\tnot enough memory",
+            "E/vfs no such mount point /sd/",
+            "umount\t0\t-1",
+        ],
+    );
+}

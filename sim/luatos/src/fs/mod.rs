@@ -14,6 +14,8 @@ pub(crate) use volume::{BLOCK, FsError, ROOT_BLOCKS};
 /// Blocks of the key-value store: 64 KiB.
 pub(crate) const FSKV_BLOCKS: usize = 16;
 
+use std::cmp::Ordering;
+
 use crate::config::{Core, Scripts};
 use crate::libs::inline;
 use crate::runtime::{Level, Runtime};
@@ -249,11 +251,29 @@ impl Runtime {
                 .iter()
                 .map(|(name, _)| (format!("{name}.luac"), false))
                 .collect(),
-            (Mount::Root, rest) => self.flash.root.list(rest).unwrap_or_default(),
+            (Mount::Root, rest) => {
+                let mut entries = self.flash.root.list(rest).unwrap_or_default();
+                entries.sort_by(|(a, _), (b, _)| littlefs_order(a, b));
+                entries
+            }
             (Mount::Ram, rest) => self.ram.list(rest).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
+}
+
+/// littlefs lists names by their bytes, but a longer name before the one it
+/// begins with.
+fn littlefs_order(a: &str, b: &str) -> Ordering {
+    if a.starts_with(b) || b.starts_with(a) {
+        return b.len().cmp(&a.len());
+    }
+    a.cmp(b)
+}
+
+/// Whether `offset` of `io.lsdir` counts `.` and `..`, which are not shown.
+pub(crate) fn counts_dots(path: &str) -> bool {
+    matches!(Mount::of(path), (Mount::Root, _))
 }
 
 fn names(scripts: &Scripts) -> Vec<(String, bool)> {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use airbench_lua32::{Func, Kind, Member, Members, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::fs::{FsError, Mount};
+use crate::fs::{FsError, Mount, counts_dots};
 use crate::libs::{Library, zbuff};
 use crate::runtime::{Level, Runtime};
 
@@ -208,7 +208,9 @@ fn flush(cx: &mut Call<'_>) -> Results {
 fn read_one(cx: &mut Call<'_>, id: u32, index: i32) -> Result<bool, Raise> {
     let number = cx.kind(index) == Kind::Number;
     let len = if number {
-        Some(usize::try_from(cx.check_integer(index)?).unwrap_or(usize::MAX))
+        // A negative length is a huge one.
+        let len = usize::try_from(cx.check_integer(index)?);
+        Some(len.map_err(|_| Raise::Plain("not enough memory".to_owned()))?)
     } else {
         None
     };
@@ -391,6 +393,10 @@ fn file_lines(cx: &mut Call<'_>) -> Results {
 }
 
 fn lines(cx: &mut Call<'_>) -> Results {
+    if cx.is_none_or_nil(1) {
+        let text = "FILE* expected, got nil".to_owned();
+        return Err(Raise::Argument(1, text));
+    }
     let path = cx.check_text(1)?;
     let Some(id) = cx.host().open_file(&path, "r") else {
         return Err(Raise::Message(format!(
@@ -454,6 +460,8 @@ fn lsdir(cx: &mut Call<'_>) -> Results {
     let count = cx.opt_integer(2, 10)?;
     let count = usize::try_from(count).unwrap_or(10).min(100);
     let offset = usize::try_from(cx.opt_integer(3, 0)?).unwrap_or(0);
+    let hidden = if counts_dots(&path) { 2 } else { 0 };
+    let offset = offset.saturating_sub(hidden);
     let entries = cx.host().list_folder(&path);
     cx.push_boolean(true);
     cx.push_table(0, 0);
