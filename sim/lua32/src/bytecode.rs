@@ -139,6 +139,16 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
+    /// A string that must be there: Lua would follow the null pointer of one
+    /// that is not.
+    fn text(&mut self) -> Result<(), Corrupt> {
+        if self.0.first() == Some(&0) {
+            return Err(Corrupt);
+        }
+        self.string()
+    }
+
+    /// A string, or none.
     fn string(&mut self) -> Result<(), Corrupt> {
         let len = match self.byte()? {
             0 => return Ok(()),
@@ -190,7 +200,7 @@ fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>,
             0 => {}
             1 => drop(reader.byte()?),
             3 | 0x13 => drop(reader.take(4)?),
-            4 | 0x14 => reader.string()?,
+            4 | 0x14 => reader.text()?,
             _ => return Err(Corrupt),
         }
     }
@@ -227,7 +237,7 @@ fn debug_information(reader: &mut Reader<'_>, code: usize, upvalues: usize) -> R
     }
     reader.take(lines * 4)?;
     for _ in 0..reader.count(1)? {
-        reader.string()?;
+        reader.text()?;
         reader.take(8)?;
     }
     let names = reader.count(1)?;

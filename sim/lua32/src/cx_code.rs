@@ -4,10 +4,8 @@ use std::ffi::{CStr, CString, c_int, c_void};
 
 use crate::bytecode;
 use crate::cx::{Cx, Kind, Raise};
-use crate::ffi;
+use crate::{cx_load, ffi};
 
-/// First byte of a precompiled chunk.
-const SIGNATURE: u8 = 0x1B;
 /// The beginning of one this VM can run: Lua 5.3, sizes of the device.
 const HEADER: &[u8] = b"\x1BLua\x53\0\x19\x93\r\n\x1A\n\x04\x04\x04\x04\x04";
 
@@ -32,11 +30,7 @@ impl<H: 'static> Cx<'_, H> {
     /// `name` is Lua's chunk name (`@main.lua`).
     pub fn load(&mut self, code: &[u8], name: &str) -> Result<(), Raise> {
         self.room();
-        // Lua judges the header itself, in its own words.
-        if code.first() == Some(&SIGNATURE)
-            && code.starts_with(HEADER)
-            && bytecode::check(code).is_err()
-        {
+        if self.is_corrupt(code) {
             let shown = name.trim_start_matches(['@', '=']);
             self.push_bytes(format!("{shown}: corrupted precompiled chunk").as_bytes());
             return Err(Raise::Value);
@@ -50,6 +44,12 @@ impl<H: 'static> Cx<'_, H> {
         } else {
             Err(Raise::Value)
         }
+    }
+
+    /// Byte code that Lua would stumble over. The header it judges itself, in
+    /// its own words.
+    pub(crate) fn is_corrupt(&self, code: &[u8]) -> bool {
+        code.starts_with(HEADER) && bytecode::check(code).is_err()
     }
 
     /// Pops a value and makes it the globals of the chunk at `index`.
@@ -124,7 +124,9 @@ impl<H: 'static> Cx<'_, H> {
         self.room();
         // SAFETY: room made.
         unsafe { ffi::lua32_push_open_base(self.l) };
-        self.call(0, 0)
+        self.call(0, 0)?;
+        cx_load::open(self);
+        Ok(())
     }
 
     /// Pushes the table of one of PUC's C libraries.

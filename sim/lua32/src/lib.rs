@@ -22,6 +22,7 @@ mod arena;
 mod bytecode;
 mod cx;
 mod cx_code;
+mod cx_load;
 mod cx_tables;
 mod ffi;
 mod rotable;

@@ -149,3 +149,49 @@ fn the_deepest_recursion_through_c_ends_in_a_lua_error() {
         out((pcall(tostring, t)))");
     assert_eq!(lines, ["false C stack overflow", "false"]);
 }
+
+#[test]
+fn byte_code_that_would_break_lua_is_refused() {
+    // A constant that is a string and not there.
+    let head = r"\027Lua\083\000\025\147\013\010\026\010\004\004\004\004\004\120\086\000\000\000\064\185\067";
+    let body = r"\001\000\000\000\000\000\000\000\000\000\000\000\002\001\000\000\000\038\000\128\000\001\000\000\000\004\000\001\000\000\000\001\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000";
+    let lines = run(&format!(
+        "local code = \"{head}{body}\" out(load(code, '@x')) out(load(code))
+        local pieces, n = {{code:sub(1, 20), code:sub(21)}}, 0
+        out(load(function() n = n + 1 return pieces[n] end))"
+    ));
+    assert_eq!(
+        lines,
+        [
+            "nil x: corrupted precompiled chunk",
+            "nil binary string: corrupted precompiled chunk",
+            "nil (load): corrupted precompiled chunk",
+        ]
+    );
+}
+
+#[test]
+fn load_does_what_it_does_on_stock_lua() {
+    let lines = run(r#"out(load("return ...", "=n")(1, 2)) out(load("x ="))
+        local t = {"return ", "1", " + 1", ""} local i = 0
+        out(load(function() i = i + 1 return t[i] end)())
+        out(load(function() return {} end)) out(load(function() error("no", 0) end))
+        out(load("return a", "n", "t", {a = 5})()) out(load("return a", "n", "b"))
+        out(pcall(function() load(nil) end)) out(pcall(function() load("x", {}) end))
+        out(load(function() return nil end), loadstring == nil)"#);
+    assert_eq!(
+        lines[..9],
+        [
+            "1 2",
+            "nil [string \"x =\"]:1: unexpected symbol near <eof>",
+            "2",
+            "nil reader function must return a string",
+            "nil no",
+            "5",
+            "nil attempt to load a text chunk (mode is 'b')",
+            "false t.lua:6: bad argument #1 to 'load' (function expected, got nil)",
+            "false t.lua:6: bad argument #2 to 'load' (string expected, got table)",
+        ]
+    );
+    assert!(lines[9].starts_with("function: "), "{}", lines[9]);
+}
