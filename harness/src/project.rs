@@ -95,6 +95,9 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
                 error,
             })?,
         );
+    } else if path.extension().is_some_and(|extension| extension == "bin") {
+        // An image that is none is the firmware's affair as well.
+        scripts = mount(&content);
     } else if content.starts_with(b"\x1bLua") {
         scripts.add("main.luac", content);
     } else if lua {

@@ -113,13 +113,18 @@ const EXTRAARG: usize = 46;
 
 /// The chunk cannot be trusted.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Corrupt;
+pub(crate) enum Corrupt {
+    /// It ends too early, as Lua would notice.
+    Truncated,
+    /// Lua would not notice.
+    Broken,
+}
 
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
-        let (taken, rest) = self.0.split_at_checked(len).ok_or(Corrupt)?;
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(Corrupt::Truncated)?;
         self.0 = rest;
         Ok(taken)
     }
@@ -132,9 +137,9 @@ impl<'a> Reader<'a> {
     fn count(&mut self, size: usize) -> Result<usize, Corrupt> {
         let word = self.take(4)?;
         let count = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-        let count = usize::try_from(count).map_err(|_| Corrupt)?;
+        let count = usize::try_from(count).map_err(|_| Corrupt::Broken)?;
         if count > self.0.len() / size {
-            return Err(Corrupt);
+            return Err(Corrupt::Truncated);
         }
         Ok(count)
     }
@@ -143,7 +148,7 @@ impl<'a> Reader<'a> {
     /// that is not.
     fn text(&mut self) -> Result<(), Corrupt> {
         if self.0.first() == Some(&0) {
-            return Err(Corrupt);
+            return Err(Corrupt::Broken);
         }
         self.string()
     }
@@ -158,7 +163,8 @@ impl<'a> Reader<'a> {
             }
             short => usize::from(short),
         };
-        self.take(len.checked_sub(1).ok_or(Corrupt)?).map(drop)
+        self.take(len.checked_sub(1).ok_or(Corrupt::Broken)?)
+            .map(drop)
     }
 }
 
@@ -173,7 +179,7 @@ struct Limits {
 
 /// Checks a chunk whose header Lua has yet to look at.
 pub(crate) fn check(chunk: &[u8]) -> Result<(), Corrupt> {
-    let mut reader = Reader(chunk.get(HEADER..).ok_or(Corrupt)?);
+    let mut reader = Reader(chunk.get(HEADER..).ok_or(Corrupt::Truncated)?);
     reader.byte()?;
     function(&mut reader, 0).map(drop)
 }
@@ -182,7 +188,7 @@ pub(crate) fn check(chunk: &[u8]) -> Result<(), Corrupt> {
 /// each is a register there, and its number.
 fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>, Corrupt> {
     if depth > DEPTH {
-        return Err(Corrupt);
+        return Err(Corrupt::Broken);
     }
     reader.string()?;
     reader.take(8)?;
@@ -190,7 +196,7 @@ fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>,
     reader.byte()?;
     let registers = usize::from(reader.byte()?);
     if parameters > registers || registers < 2 {
-        return Err(Corrupt);
+        return Err(Corrupt::Broken);
     }
     let count = reader.count(4)?;
     let code = reader.take(count * 4)?;
@@ -201,7 +207,7 @@ fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>,
             1 => drop(reader.byte()?),
             3 | 0x13 => drop(reader.take(4)?),
             4 | 0x14 => reader.text()?,
-            _ => return Err(Corrupt),
+            _ => return Err(Corrupt::Broken),
         }
     }
     let upvalues = reader.count(2)?;
@@ -214,7 +220,7 @@ fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>,
         for (in_stack, number) in function(reader, depth + 1)? {
             let limit = if in_stack { registers } else { upvalues };
             if number >= limit {
-                return Err(Corrupt);
+                return Err(Corrupt::Broken);
             }
         }
     }
@@ -233,7 +239,7 @@ fn function(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<(bool, usize)>,
 fn debug_information(reader: &mut Reader<'_>, code: usize, upvalues: usize) -> Result<(), Corrupt> {
     let lines = reader.count(4)?;
     if lines != 0 && lines != code {
-        return Err(Corrupt);
+        return Err(Corrupt::Broken);
     }
     reader.take(lines * 4)?;
     for _ in 0..reader.count(1)? {
@@ -242,7 +248,7 @@ fn debug_information(reader: &mut Reader<'_>, code: usize, upvalues: usize) -> R
     }
     let names = reader.count(1)?;
     if names > upvalues {
-        return Err(Corrupt);
+        return Err(Corrupt::Broken);
     }
     for _ in 0..names {
         reader.string()?;
@@ -282,7 +288,7 @@ fn instructions(code: &[u8], limits: &Limits) -> Result<(), Corrupt> {
     let list: Vec<Instruction> = code.chunks_exact(4).map(Instruction::new).collect();
     match list.last() {
         Some(last) if last.operation == RETURN => {}
-        _ => return Err(Corrupt),
+        _ => return Err(Corrupt::Broken),
     }
     for (at, instruction) in list.iter().enumerate() {
         operands(instruction, limits)?;
@@ -293,7 +299,7 @@ fn instructions(code: &[u8], limits: &Limits) -> Result<(), Corrupt> {
 
 /// The operands as the operation's format has them.
 fn operands(i: &Instruction, limits: &Limits) -> Result<(), Corrupt> {
-    let (_, b, c, format) = *OPERATIONS.get(i.operation).ok_or(Corrupt)?;
+    let (_, b, c, format) = *OPERATIONS.get(i.operation).ok_or(Corrupt::Broken)?;
     let register = |number: usize| number < limits.registers;
     let either = |number: usize| {
         if number >= 256 {
@@ -316,7 +322,7 @@ fn operands(i: &Instruction, limits: &Limits) -> Result<(), Corrupt> {
     if right && (!a_is_register || register(i.a)) {
         Ok(())
     } else {
-        Err(Corrupt)
+        Err(Corrupt::Broken)
     }
 }
 
@@ -357,5 +363,5 @@ fn special(
         VARARG => up_to(i.a + i.b.max(1) - 1),
         _ => true,
     };
-    if right { Ok(()) } else { Err(Corrupt) }
+    if right { Ok(()) } else { Err(Corrupt::Broken) }
 }

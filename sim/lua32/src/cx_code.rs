@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_int, c_void};
 
-use crate::bytecode;
+use crate::bytecode::{self, Corrupt};
 use crate::cx::{Cx, Kind, Raise};
 use crate::{cx_load, ffi};
 
@@ -30,9 +30,9 @@ impl<H: 'static> Cx<'_, H> {
     /// `name` is Lua's chunk name (`@main.lua`).
     pub fn load(&mut self, code: &[u8], name: &str) -> Result<(), Raise> {
         self.room();
-        if self.is_corrupt(code) {
+        if let Some(word) = Self::damage(code) {
             let shown = name.trim_start_matches(['@', '=']);
-            self.push_bytes(format!("{shown}: corrupted precompiled chunk").as_bytes());
+            self.push_bytes(format!("{shown}: {word} precompiled chunk").as_bytes());
             return Err(Raise::Value);
         }
         let name = CString::new(name.replace('\0', "")).expect("NUL bytes were removed");
@@ -46,10 +46,17 @@ impl<H: 'static> Cx<'_, H> {
         }
     }
 
-    /// Byte code that Lua would stumble over. The header it judges itself, in
-    /// its own words.
-    pub(crate) fn is_corrupt(&self, code: &[u8]) -> bool {
-        code.starts_with(HEADER) && bytecode::check(code).is_err()
+    /// What is wrong with byte code that Lua would stumble over. The header it
+    /// judges itself, in its own words.
+    pub(crate) fn damage(code: &[u8]) -> Option<&'static str> {
+        if !code.starts_with(HEADER) {
+            return None;
+        }
+        match bytecode::check(code) {
+            Ok(()) => None,
+            Err(Corrupt::Truncated) => Some("truncated"),
+            Err(Corrupt::Broken) => Some("corrupted"),
+        }
     }
 
     /// Pops a value and makes it the globals of the chunk at `index`.

@@ -58,7 +58,7 @@ fn load<H>(cx: &mut Cx<'_, H>) -> Result<usize, Raise> {
         }
     };
     let shown = name.as_deref().unwrap_or(&chunk);
-    if cx.is_corrupt(&chunk) {
+    if let Some(word) = Cx::<H>::damage(&chunk) {
         let shown = String::from_utf8_lossy(shown.strip_prefix(b"@").unwrap_or(shown)).into_owned();
         let shown = if shown.starts_with('\x1b') {
             "binary string"
@@ -66,7 +66,7 @@ fn load<H>(cx: &mut Cx<'_, H>) -> Result<usize, Raise> {
             shown.trim_start_matches('=')
         };
         cx.push_nil();
-        cx.push_bytes(format!("{shown}: corrupted precompiled chunk").as_bytes());
+        cx.push_bytes(format!("{shown}: {word} precompiled chunk").as_bytes());
         return Ok(2);
     }
     let base = cx.top();

@@ -158,7 +158,7 @@ fn byte_code_that_would_break_lua_is_refused() {
     let lines = run(&format!(
         "local code = \"{head}{body}\" out(load(code, '@x')) out(load(code))
         local pieces, n = {{code:sub(1, 20), code:sub(21)}}, 0
-        out(load(function() n = n + 1 return pieces[n] end))"
+        out(load(function() n = n + 1 return pieces[n] end)) out(load(code:sub(1, 50)))"
     ));
     assert_eq!(
         lines,
@@ -166,6 +166,7 @@ fn byte_code_that_would_break_lua_is_refused() {
             "nil x: corrupted precompiled chunk",
             "nil binary string: corrupted precompiled chunk",
             "nil (load): corrupted precompiled chunk",
+            "nil binary string: truncated precompiled chunk",
         ]
     );
 }
