@@ -11,7 +11,6 @@ Feature: Boot
       am_service_init 851:Air780E_A17
       Uart_BaseInitEx 1049:uart 0 rx cache 256 dma 256
       self_info 122:model Air780E_A17 imei 864317000000001
-      D/pm PowerKey-Debounce is enabled
       I/pm poweron: Power/Reset
       I/main LuatOS@EC618 base 23.11 bsp V1112 32bit
       I/main ROM Build: Sep  3 2024 15:55:27

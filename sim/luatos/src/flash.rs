@@ -25,7 +25,8 @@ impl Default for Otp {
 /// Persistent state of the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
-    /// Power-key debounce (`pm.PWK_MODE`); on when the board leaves the works.
+    /// Power-key debounce (`pm.PWK_MODE`). The works' AT firmware has it on; the
+    /// boards of the public logs had it off, as after any of openLuat's demos.
     pub power_key_debounce: bool,
     /// errDump's stored system errors.
     pub system_errors: Vec<u8>,
@@ -51,7 +52,7 @@ pub struct Flash {
 impl Default for Flash {
     fn default() -> Self {
         Self {
-            power_key_debounce: true,
+            power_key_debounce: false,
             system_errors: Vec::new(),
             user_errors: Vec::new(),
             rtc_offset: None,

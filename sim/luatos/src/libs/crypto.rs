@@ -6,6 +6,7 @@ use data_encoding::HEXUPPER;
 use crate::args::{Args, Call, Results};
 use crate::libs::cipher::{self, Failure, Request};
 use crate::libs::crc::{self, Crc16};
+use crate::libs::suites::SUITES;
 use crate::libs::{Library, hash, string, zbuff};
 use crate::runtime::{Level, Runtime};
 
@@ -51,23 +52,6 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
 
 /// Class of streams.
 const STREAM: u32 = 3;
-
-/// TLS suites of the image. mbedTLS's own order of preference; which of its
-/// key exchanges the stock image compiles in is not documented.
-const SUITES: &[&str] = &[
-    "TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384",
-    "TLS-ECDHE-RSA-WITH-AES-256-CBC-SHA384",
-    "TLS-ECDHE-RSA-WITH-AES-256-CBC-SHA",
-    "TLS-ECDHE-RSA-WITH-AES-128-GCM-SHA256",
-    "TLS-ECDHE-RSA-WITH-AES-128-CBC-SHA256",
-    "TLS-ECDHE-RSA-WITH-AES-128-CBC-SHA",
-    "TLS-RSA-WITH-AES-256-GCM-SHA384",
-    "TLS-RSA-WITH-AES-256-CBC-SHA256",
-    "TLS-RSA-WITH-AES-256-CBC-SHA",
-    "TLS-RSA-WITH-AES-128-GCM-SHA256",
-    "TLS-RSA-WITH-AES-128-CBC-SHA256",
-    "TLS-RSA-WITH-AES-128-CBC-SHA",
-];
 
 /// Registers the class of streams.
 pub(crate) fn open(cx: &mut Call<'_>) {

@@ -48,6 +48,7 @@ pub(crate) mod sms;
 pub(crate) mod socket;
 pub(crate) mod spi;
 pub(crate) mod string;
+mod suites;
 pub(crate) mod timer;
 pub(crate) mod uart;
 pub(crate) mod wdt;
