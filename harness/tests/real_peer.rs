@@ -68,7 +68,7 @@ fn run(core: &str) -> (String, String, Vec<u8>) {
     let output = Command::new(env!("CARGO_BIN_EXE_airbench"))
         .arg("run")
         .arg(&script)
-        .args(["--for", "5s", "--lte", "lab", "--firmware-profile", core])
+        .args(["--for", "8s", "--lte", "lab", "--firmware-profile", core])
         .arg("--host")
         .arg(format!("peer.example=tcp:{address}"))
         .stdin(Stdio::null())
