@@ -351,3 +351,25 @@ fn folders_are_listed_in_the_order_of_littlefs() {
         ],
     );
 }
+
+#[test]
+fn extreme_arguments_end_in_an_answer() {
+    prints(
+        r#"local z = zbuff.create(100)
+        print("depth 0", z:setFrameBuffer(10, 10, 0), z:pixel(0, 0))
+        print("wraps", pcall(z.setFrameBuffer, z, -1, -1, 32))
+        print("huge", z:setFrameBuffer(-1, -1, 0), z:drawRect(0, 0, 2147483647, 2147483647, 1, true))
+        print("small", z:setFrameBuffer(10, 10, 8), z:drawCircle(65540, 65540, 65536, 1, true))
+        print("paths", pcall(rtos.setPaths, "aaaaaaaaaaaaaaaaaaaaaa\228\184\173%s"))
+        local piece = ("a"):rep(60000)
+        print("reader", load(function() return piece end))"#,
+        &[
+            "depth 0\ttrue\t0",
+            "wraps\ttrue",
+            "huge\ttrue\ttrue",
+            "small\ttrue\ttrue",
+            "paths\ttrue",
+            "reader\tnil\tnot enough memory",
+        ],
+    );
+}

@@ -28,6 +28,17 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "lua32_count(L);",
     ),
     // Dumps are the device's: a size there has four bytes.
+    // What Lua believes of byte code, and the check of it cannot know.
+    (
+        "lvm",
+        "h = hvalue(ra);",
+        "if (!ttistable(ra)) luaG_runerror(L, \"corrupted precompiled chunk\");\n        h = hvalue(ra);",
+    ),
+    (
+        "lvm",
+        "TString *key = tsvalue(rc);",
+        "if (!ttisstring(rc)) luaG_runerror(L, \"corrupted precompiled chunk\");\n        TString *key = tsvalue(rc);",
+    ),
     (
         "lundump",
         "    LoadVar(S, size);",

@@ -5,6 +5,8 @@
 //! So every instruction's registers, constants, upvalues and jumps are checked
 //! against their function. What passes may still do anything a script could do.
 
+use std::collections::BTreeSet;
+
 /// Length of the header: signature to float sample.
 const HEADER: usize = 4 + 1 + 1 + 6 + 5 + 4 + 4;
 /// Deepest nesting of functions.
@@ -180,8 +182,13 @@ struct Limits {
 /// Checks a chunk whose header Lua has yet to look at.
 pub(crate) fn check(chunk: &[u8]) -> Result<(), Corrupt> {
     let mut reader = Reader(chunk.get(HEADER..).ok_or(Corrupt::Truncated)?);
-    reader.byte()?;
-    function(&mut reader, 0).map(drop)
+    // Lua makes the closure as large as this says.
+    let upvalues = usize::from(reader.byte()?);
+    if function(&mut reader, 0)?.len() == upvalues {
+        Ok(())
+    } else {
+        Err(Corrupt::Broken)
+    }
 }
 
 /// Reads a function; gives the upvalues it wants of its surroundings: whether
@@ -267,6 +274,20 @@ struct Instruction {
 }
 
 impl Instruction {
+    /// It leaves as many values as there are.
+    fn leaves_open(&self) -> bool {
+        match self.operation {
+            CALL | TAILCALL => self.c == 0,
+            VARARG => self.b == 0,
+            _ => false,
+        }
+    }
+
+    /// It takes as many values as there are.
+    fn takes_open(&self) -> bool {
+        matches!(self.operation, CALL | TAILCALL | RETURN | SETLIST) && self.b == 0
+    }
+
     fn new(bytes: &[u8]) -> Self {
         let word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         Self {
@@ -293,6 +314,35 @@ fn instructions(code: &[u8], limits: &Limits) -> Result<(), Corrupt> {
     for (at, instruction) in list.iter().enumerate() {
         operands(instruction, limits)?;
         special(instruction, at, &list, limits)?;
+    }
+    open_ends(&list)
+}
+
+/// An instruction that leaves as many values as there are is followed by one
+/// that takes them, from a register no higher; nothing else takes as many as
+/// there are, and nobody jumps in between.
+fn open_ends(list: &[Instruction]) -> Result<(), Corrupt> {
+    let mut targets = BTreeSet::new();
+    for (at, i) in list.iter().enumerate() {
+        let skips = matches!(i.operation, EQ..=LE | TEST | TESTSET)
+            || (i.operation == LOADBOOL && i.c != 0);
+        let jumps = matches!(i.operation, JMP | FORLOOP | FORPREP | TFORLOOP);
+        if skips {
+            targets.insert(at + 2);
+        }
+        if jumps {
+            targets.extend(usize::try_from(i.target(at)));
+        }
+    }
+    for (at, i) in list.iter().enumerate() {
+        let taker = list.get(at + 1).filter(|next| next.takes_open());
+        let right = match (i.leaves_open(), taker) {
+            (true, Some(next)) => next.a <= i.a && !targets.contains(&(at + 1)),
+            (left, taken) => !left && taken.is_none(),
+        };
+        if !right || (at == 0 && i.takes_open()) {
+            return Err(Corrupt::Broken);
+        }
     }
     Ok(())
 }

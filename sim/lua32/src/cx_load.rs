@@ -4,6 +4,8 @@ use crate::cx::{Cx, Kind, Raise};
 
 /// Registry slot of PUC's own `load`.
 const STOCK: &str = "stock load";
+/// Most bytes a function may give; no device compiles more.
+const LARGEST: usize = 4 << 20;
 /// All results of a call.
 const ALL: i32 = -1;
 
@@ -101,6 +103,10 @@ fn collect<H>(cx: &mut Cx<'_, H>) -> Result<Vec<u8>, ()> {
                 let piece = cx.to_bytes(-1).unwrap_or_default();
                 if piece.is_empty() {
                     break;
+                }
+                if chunk.len() + piece.len() > LARGEST {
+                    cx.push_bytes(b"not enough memory");
+                    return Err(());
                 }
                 chunk.extend_from_slice(piece);
                 cx.pop(1);

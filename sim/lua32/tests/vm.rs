@@ -196,3 +196,39 @@ fn load_does_what_it_does_on_stock_lua() {
     );
     assert!(lines[9].starts_with("function: "), "{}", lines[9]);
 }
+
+/// Chunks made by hand: upvalues the closure says it has and those of its
+/// function, constants, and instructions.
+const BY_HAND: &str = r#"
+local function i32(n) return string.char(n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24 & 255) end
+local function abc(o, a, b, c) return i32(o | a << 6 | c << 14 | b << 23) end
+local function chunk(closure, upvalues, constants, code)
+    return "\27Lua\x53\0\x19\x93\r\n\x1a\n\4\4\4\4\4\x78\x56\0\0\0\x40\xb9\x43"
+        .. string.char(closure) .. "\0" .. i32(0) .. i32(0) .. "\0\2\10"
+        .. i32(#code) .. table.concat(code) .. i32(#constants) .. table.concat(constants)
+        .. i32(upvalues) .. ("\1\0"):rep(upvalues) .. i32(0) .. i32(0) .. i32(0) .. i32(0)
+end
+local number, give = "\x13" .. i32(7), abc(38, 0, 2, 0)
+local load_number = i32(1)
+"#;
+
+#[test]
+fn hand_made_chunks_do_not_break_the_vm() {
+    let lines = run(&format!(
+        r#"{BY_HAND}
+        out(load(chunk(1, 1, {{number}}, {{load_number, give}}))())
+        out(load(chunk(0, 1, {{number}}, {{abc(6, 0, 0, 256), give}})))
+        out(pcall(load(chunk(1, 1, {{number}}, {{load_number, abc(43, 0, 1, 1), give}}))))
+        out(load(chunk(1, 1, {{number}}, {{load_number, abc(38, 0, 0, 0)}})))
+        out(load(chunk(1, 1, {{number}}, {{abc(45, 0, 0, 0), give}})))
+        out(load(chunk(1, 1, {{number}}, {{abc(45, 0, 0, 0), abc(38, 0, 0, 0)}}))(1, 2))"#
+    ));
+    let corrupt = "nil binary string: corrupted precompiled chunk";
+    assert_eq!(lines[..2], ["7", corrupt]);
+    assert!(
+        lines[2].ends_with("corrupted precompiled chunk"),
+        "{}",
+        lines[2]
+    );
+    assert_eq!(lines[3..], [corrupt, corrupt, "1 2"]);
+}

@@ -171,7 +171,8 @@ impl Port {
             if let Some(reason) = lost {
                 self.pending.push_back(Output::Lost(reason, count));
             } else {
-                let room = self.tunables.cache_maximum.max(self.cache_size) - self.cache.len();
+                let room = self.tunables.cache_maximum.max(self.cache_size);
+                let room = room.saturating_sub(self.cache.len());
                 let kept = count.min(room);
                 self.cache.extend(&burst.bytes[from..from + kept]);
                 self.unnotified = Some(last);

@@ -119,7 +119,10 @@ impl Runtime {
         }
         self.errdump_line(Level::Error, &line);
         self.errdump.uploading = false;
-        self.errdump.upload_at = Some(self.now() + Duration::from_secs(period.into()));
+        // Without uploads the firmware has deleted the timer.
+        if self.errdump.enabled && period > 0 {
+            self.errdump.upload_at = Some(self.now() + Duration::from_secs(period.into()));
+        }
     }
 
     /// The driver's timers.

@@ -112,7 +112,7 @@ fn set_paths(cx: &mut Call<'_>) -> Results {
     for index in 1..=4 {
         let path = if cx.kind(index) == Kind::String {
             let mut path = cx.check_text(index)?;
-            path.truncate(23);
+            path.truncate(path.floor_char_boundary(23));
             Some(path)
         } else {
             None

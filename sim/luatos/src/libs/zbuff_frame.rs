@@ -1,5 +1,7 @@
 //! zbuffs as frame buffers: points, lines, rectangles, circles.
 
+use std::collections::BTreeSet;
+
 use airbench_lua32::Func;
 
 use crate::args::{Args, Call, Results};
@@ -28,9 +30,15 @@ pub(crate) struct Frame {
 const DEPTHS: [usize; 6] = [1, 4, 8, 16, 24, 32];
 
 impl Frame {
-    /// Bytes all points take.
+    /// Bytes all points take. V1112 computes in 32 bits, so that a huge picture
+    /// may seem small; its points then lie outside the allocation.
     pub(crate) fn bytes(self) -> usize {
-        let bits = u64::from(self.width) * u64::from(self.height) * u64::from(self.bits);
+        let bits = u128::from(self.width) * u128::from(self.height) * u128::from(self.bits);
+        let bits = if self.new {
+            bits
+        } else {
+            u128::from(bits as u32)
+        };
         usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX)
     }
 }
@@ -50,7 +58,8 @@ impl Zbuff {
         };
         if bits >= 8 {
             let start = self.place(point);
-            let Some(bytes) = self.data.get_mut(start..start + bits / 8) else {
+            let end = start.saturating_add(bits / 8);
+            let Some(bytes) = self.data.get_mut(start..end) else {
                 return;
             };
             let mut scale = 1i64 << (bits - 8);
@@ -93,10 +102,14 @@ impl Zbuff {
     /// The color of a point.
     fn point(&self, point: usize) -> u32 {
         let bits = usize::from(self.frame.bits);
+        if !DEPTHS.contains(&bits) {
+            return 0;
+        }
         if bits >= 8 {
             let size = bits / 8;
             let start = self.place(point);
-            let bytes = self.data.get(start..start + size).unwrap_or_default();
+            let end = start.saturating_add(size);
+            let bytes = self.data.get(start..end).unwrap_or_default();
             return bytes
                 .iter()
                 .fold(0, |sum, byte| sum << 8 | u32::from(*byte));
@@ -106,6 +119,16 @@ impl Zbuff {
         let mask = ((1u16 << bits) - 1) as u8;
         let byte = self.data.get(point / per_byte).copied().unwrap_or(0);
         u32::from(byte >> shift & mask)
+    }
+
+    /// Points across and down that can lie in the allocation.
+    fn extent(&self) -> (i64, i64) {
+        if !DEPTHS.contains(&usize::from(self.frame.bits)) {
+            return (0, 0);
+        }
+        let points = self.data.len() as i64 * 8;
+        let (width, height) = (i64::from(self.frame.width), i64::from(self.frame.height));
+        (width.min(points), height.min(points / width.max(1) + 1))
     }
 
     /// Stores the point at x, y if it lies inside.
@@ -239,8 +262,9 @@ fn draw_rectangle(cx: &mut Call<'_>) -> Results {
     let (left, right) = (x1.min(x2), x1.max(x2));
     let (top, bottom) = (y1.min(y2), y1.max(y2));
     with(cx, id, |b| {
-        for x in left..=right {
-            for y in top..=bottom {
+        let (width, height) = b.extent();
+        for x in left..=right.min(width - 1) {
+            for y in top..=bottom.min(height - 1) {
                 if fill || x == left || x == right || y == top || y == bottom {
                     b.plot(x, y, color);
                 }
@@ -249,6 +273,22 @@ fn draw_rectangle(cx: &mut Call<'_>) -> Results {
     });
     cx.push_boolean(true);
     Ok(1)
+}
+
+/// Of the distances from `first` to `last` those at which a point of a circle
+/// can lie inside the picture.
+fn circle_rows(
+    (width, height): (i64, i64),
+    (xc, yc): (i64, i64),
+    first: i64,
+    last: i64,
+) -> BTreeSet<i64> {
+    let near = |center: i64, size: i64| [(center - size + 1, center), (-center, size - 1 - center)];
+    let ranges = [near(xc, width), near(yc, height)].concat();
+    let clipped = ranges
+        .into_iter()
+        .map(|(low, high)| low.max(first)..=high.min(last));
+    clipped.flatten().collect()
 }
 
 fn draw_circle(cx: &mut Call<'_>) -> Results {
@@ -276,7 +316,7 @@ fn draw_circle(cx: &mut Call<'_>) -> Results {
     with(cx, id, |b| {
         let (mut x, mut y, mut d) = (0, r, 3 - 2 * r);
         while x <= y {
-            for yi in (if fill { x } else { y })..=y {
+            for yi in circle_rows(b.extent(), (xc, yc), if fill { x } else { y }, y) {
                 for (a, c) in [(x, yi), (yi, x)] {
                     b.plot(xc + a, yc + c, color);
                     b.plot(xc - a, yc + c, color);
