@@ -2,8 +2,9 @@
 //!
 //! Every `library.function` whose library is a global of the image counts, also
 //! through `local name = library`, and so do those of libraries other modules
-//! have, which read as absent unless the script asks whether they are there. What a script reaches in other ways (an
-//! object's methods, `library[name]`) is not seen; a run counts those.
+//! have, which read as absent unless the script asks whether they are there.
+//! What a script reaches in other ways (an object's methods, `library[name]`)
+//! is not seen; a run counts those.
 
 mod tokens;
 

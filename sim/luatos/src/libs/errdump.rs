@@ -6,6 +6,7 @@ use airbench_clock::Instant;
 use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
+use crate::flash::Flash;
 use crate::libs::{Library, zbuff};
 use crate::message::Message;
 use crate::net::{Owner, Security, SocketEvent, SocketId, Target};
@@ -73,6 +74,15 @@ impl ErrDump {
     }
 }
 
+/// The user's records, or the system's.
+fn records(flash: &mut Flash, user: bool) -> &mut Vec<u8> {
+    if user {
+        &mut flash.user_errors
+    } else {
+        &mut flash.system_errors
+    }
+}
+
 /// Keeps the newest bytes of a record file.
 fn keep(file: &mut Vec<u8>, text: &[u8]) {
     file.extend_from_slice(text);
@@ -91,15 +101,7 @@ impl Runtime {
         if !self.errdump.enabled {
             return;
         }
-        let flash = &mut self.flash;
-        keep(
-            if user {
-                &mut flash.user_errors
-            } else {
-                &mut flash.system_errors
-            },
-            text,
-        );
+        keep(records(&mut self.flash, user), text);
         if !self.errdump.uploading && self.errdump.period > 0 {
             self.errdump.upload_at = Some(self.now() + DELAY);
         }
@@ -403,21 +405,20 @@ fn dump(cx: &mut Call<'_>) -> Results {
         _ => None,
     };
     let kind = cx.opt_integer(2, 1)?;
-    let Some(user) = usize::try_from(kind).ok().filter(|kind| *kind < 2) else {
+    if !(0..2).contains(&kind) {
         cx.push_boolean(kind >= 2);
         return Ok(1);
-    };
+    }
+    let user = kind == 1;
     let rt = cx.host();
-    let unread = rt.errdump.unread[user];
-    let file = if user == 1 {
-        &mut rt.flash.user_errors
-    } else {
-        &mut rt.flash.system_errors
-    };
+    let unread = rt.errdump.unread[usize::from(user)];
     if let Some(buffer) = buffer {
-        let enabled = rt.errdump.enabled;
-        let content = if enabled { file.clone() } else { Vec::new() };
-        rt.errdump.unread[user] = false;
+        let content = if rt.errdump.enabled {
+            records(&mut rt.flash, user).clone()
+        } else {
+            Vec::new()
+        };
+        rt.errdump.unread[usize::from(user)] = false;
         rt.with_zbuff(buffer, |b| {
             b.cursor = 0;
             if b.data.len() >= content.len() || b.resize(content.len()) {
@@ -427,12 +428,7 @@ fn dump(cx: &mut Call<'_>) -> Results {
     }
     cx.push_boolean(unread);
     if delete {
-        let rt = cx.host();
-        if user == 1 {
-            rt.flash.user_errors.clear();
-        } else {
-            rt.flash.system_errors.clear();
-        }
+        records(&mut cx.host().flash, user).clear();
     }
     Ok(1)
 }

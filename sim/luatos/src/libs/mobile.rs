@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use airbench_clock::Instant;
 use airbench_lte::ModemEvent;
-use airbench_lua32::{Func, Kind, Raise};
+use airbench_lua32::{Func, Kind};
 
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
@@ -447,13 +447,8 @@ fn config(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-fn band_buffer(cx: &mut Call<'_>) -> Result<u32, Raise> {
-    zbuff::arg(cx, 1)
-        .ok_or_else(|| Raise::Argument(1, format!("ZBUFF* expected, got {}", cx.type_name(1))))
-}
-
 fn get_band(cx: &mut Call<'_>) -> Results {
-    let buffer = band_buffer(cx)?;
+    let buffer = zbuff::this(cx)?;
     zbuff::with(cx, buffer, |b| {
         if b.data.len() < BAND_BUFFER {
             b.resize(BAND_BUFFER);
@@ -466,7 +461,7 @@ fn get_band(cx: &mut Call<'_>) -> Results {
 }
 
 fn set_band(cx: &mut Call<'_>) -> Results {
-    band_buffer(cx)?;
+    zbuff::this(cx)?;
     cx.opt_integer(2, 1)?;
     cx.push_boolean(true);
     Ok(1)

@@ -235,13 +235,10 @@ fn tx(cx: &mut Call<'_>) -> Results {
     let Some(id) = this(cx) else { return Ok(0) };
     let data = match cx.kind(2) {
         Kind::String | Kind::Number => cx.check_bytes(2)?,
-        _ => match zbuff::arg(cx, 2) {
-            Some(buffer) => zbuff::with(cx, buffer, |b| b.slice(0, b.used())),
-            None => {
-                let text = format!("ZBUFF* expected, got {}", cx.type_name(2));
-                return Err(Raise::Argument(2, text));
-            }
-        },
+        _ => {
+            let buffer = zbuff::check(cx, 2)?;
+            zbuff::with(cx, buffer, |b| b.slice(0, b.used()))
+        }
     };
     let address = if cx.is_integer(3) {
         Some(address_of(cx.check_integer(3)?))

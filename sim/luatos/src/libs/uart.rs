@@ -256,7 +256,7 @@ fn read(cx: &mut Call<'_>) -> Results {
     // A negative length is a huge one.
     let mut max = cx.opt_integer(2, 1024)?.cast_unsigned();
     if cx.kind(3) == Kind::Userdata {
-        let buffer = check_zbuff(cx, 3)?;
+        let buffer = zbuff::check(cx, 3)?;
         let room = zbuff::with(cx, buffer, |b| b.room());
         let wanted = usize::try_from(max).unwrap_or(usize::MAX).min(room);
         let bytes = take(cx.host(), id, wanted);
@@ -277,16 +277,6 @@ fn read(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// A zbuff where nothing else will do.
-fn check_zbuff(cx: &mut Call<'_>, index: i32) -> Result<u32, Raise> {
-    zbuff::arg(cx, index).ok_or_else(|| {
-        Raise::Argument(
-            index,
-            format!("ZBUFF* expected, got {}", cx.type_name(index)),
-        )
-    })
-}
-
 /// Appends everything that waits to a zbuff.
 fn rx(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
@@ -294,7 +284,7 @@ fn rx(cx: &mut Call<'_>) -> Results {
         cx.push_integer(0);
         return Ok(1);
     }
-    let buffer = check_zbuff(cx, 2)?;
+    let buffer = zbuff::check(cx, 2)?;
     let bytes = take(cx.host(), id, usize::MAX);
     zbuff::with(cx, buffer, |b| b.append(&bytes));
     cx.push_integer(i32::try_from(bytes.len()).unwrap_or(0));
@@ -327,7 +317,7 @@ fn write(cx: &mut Call<'_>) -> Results {
         // From the cursor to the end of the allocation, not the used part.
         Some(buffer) => zbuff::with(cx, buffer, |b| b.tail()),
         None if cx.kind(2) == Kind::Userdata => {
-            check_zbuff(cx, 2)?;
+            zbuff::check(cx, 2)?;
             Vec::new()
         }
         // What is no text is none.

@@ -102,8 +102,17 @@ pub(crate) fn arg(cx: &mut Call<'_>, index: i32) -> Option<u32> {
 
 /// The number of the buffer a method was called on.
 pub(crate) fn this(cx: &mut Call<'_>) -> Result<u32, Raise> {
-    arg(cx, 1)
-        .ok_or_else(|| Raise::Argument(1, format!("ZBUFF* expected, got {}", cx.type_name(1))))
+    check(cx, 1)
+}
+
+/// The number of a buffer argument where nothing else will do.
+pub(crate) fn check(cx: &mut Call<'_>, index: i32) -> Result<u32, Raise> {
+    arg(cx, index).ok_or_else(|| {
+        Raise::Argument(
+            index,
+            format!("ZBUFF* expected, got {}", cx.type_name(index)),
+        )
+    })
 }
 
 /// Works on a buffer; a freed one is empty.

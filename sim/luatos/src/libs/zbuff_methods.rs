@@ -5,7 +5,7 @@ use airbench_lua32::{Func, Kind, Raise};
 use data_encoding::BASE64;
 
 use crate::args::{Args, Call, Results};
-use crate::libs::zbuff::{Zbuff, arg, this, too_big, with};
+use crate::libs::zbuff::{Zbuff, check, this, too_big, with};
 use crate::libs::zbuff_frame::Frame;
 use crate::runtime::Runtime;
 
@@ -27,16 +27,6 @@ pub(crate) const METHODS: &[(&str, Func<Runtime>)] = &[
     ("free", free),
     ("toBase64", to_base64),
 ];
-
-/// A buffer where nothing else will do.
-fn check(cx: &mut Call<'_>, index: i32) -> Result<u32, Raise> {
-    arg(cx, index).ok_or_else(|| {
-        Raise::Argument(
-            index,
-            format!("ZBUFF* expected, got {}", cx.type_name(index)),
-        )
-    })
-}
 
 fn push_len(cx: &mut Call<'_>, len: usize) -> Results {
     cx.push_integer(i32::try_from(len).unwrap_or(i32::MAX));

@@ -56,7 +56,7 @@ pub(crate) struct WebSocket {
     /// `send` calls whose acknowledgement has not been reported, over all
     /// connections.
     unreported: u32,
-    ping: Option<(Instant, Duration)>,
+    ping: Option<Instant>,
     reconnect_at: Option<Instant>,
     pub(crate) headers: Vec<u8>,
     pub(crate) reconnect: Option<Duration>,
@@ -199,8 +199,8 @@ impl Runtime {
                 self.bus
                     .push_back(Message::WebSocketTimer(id, Timer::Reconnect));
             }
-            if let Some((at, period)) = client.ping.filter(|(at, _)| *at <= now) {
-                client.ping = Some((at + period, period));
+            if let Some(at) = client.ping.filter(|at| *at <= now) {
+                client.ping = Some(at + client.keepalive);
                 self.bus.push_back(Message::WebSocketTimer(id, Timer::Ping));
             }
         }
@@ -247,7 +247,7 @@ impl Runtime {
                 }
             }
             SocketEvent::Acknowledged => {
-                client.ping = Some((now + client.keepalive, client.keepalive));
+                client.ping = Some(now + client.keepalive);
                 if client.unreported > 0 {
                     client.unreported -= 1;
                     self.bus.push_back(Message::WebSocket(id, Notice::Sent));
@@ -274,7 +274,7 @@ impl Runtime {
     fn websocket_active(&mut self, id: u32) {
         let now = self.now();
         if let Some(client) = self.websockets.get_mut(id) {
-            client.ping = Some((now + client.keepalive, client.keepalive));
+            client.ping = Some(now + client.keepalive);
         }
     }
 
@@ -442,8 +442,7 @@ impl Runtime {
 
 impl WebSocket {
     fn next_wake(&self) -> Option<Instant> {
-        let ping = self.ping.map(|(at, _)| at);
-        Instant::earliest([ping, self.reconnect_at])
+        Instant::earliest([self.ping, self.reconnect_at])
     }
 }
 

@@ -31,6 +31,7 @@ const REPLY: usize = 1024;
 /// Bytes read from a file, and from a data connection, at a time.
 const UPLOAD: usize = 4096;
 const DOWNLOAD: usize = 2048;
+
 /// What Lua is told in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
