@@ -51,6 +51,9 @@ pub struct Tunables {
     /// Time of the TLS computations on the device per handshake: the sheet's
     /// 0.6 to 1.5 s includes the network's share.
     pub tls_compute: Duration,
+    /// Formatting the key-value store's area: about what the real logs show
+    /// between the two lines of the first `fskv.init()`.
+    pub fskv_format: Duration,
     /// Power-on to the start of `main.lua`.
     pub script_start: Duration,
 }
@@ -63,6 +66,7 @@ impl Default for Tunables {
             log_byte_ns: 1_667,
             uart: airbench_uart::Tunables::default(),
             tls_compute: Duration::from_millis(600),
+            fskv_format: Duration::from_millis(150),
             script_start: Duration::from_millis(250),
         }
     }
@@ -186,6 +190,8 @@ pub enum PowerOnReason {
     Software = 3,
     /// The reset key.
     ResetKey = 5,
+    /// A failed assertion.
+    Exception = 6,
     /// The watchdog.
     Watchdog = 8,
 }
@@ -198,6 +204,7 @@ impl PowerOnReason {
             Self::Update => "update",
             Self::Software => "software",
             Self::ResetKey => "reset-key",
+            Self::Exception => "exception",
             Self::Watchdog => "watchdog",
         }
     }

@@ -39,6 +39,11 @@ pub struct Flash {
     pub otp: Otp,
     /// The root file system.
     pub root: Volume,
+    /// Assertions of littlefs' port that have failed: every tenth formats the
+    /// root.
+    pub fs_asserts: u32,
+    /// The key-value store's area has been formatted; a new board's has not.
+    pub fskv_formatted: bool,
     /// The key-value store.
     pub fskv: Volume,
     /// A verified FOTA package's common data, to be installed at the next reset.
@@ -58,6 +63,8 @@ impl Default for Flash {
             rtc_offset: None,
             otp: Otp::default(),
             root: Volume::new(ROOT_BLOCKS),
+            fs_asserts: 0,
+            fskv_formatted: false,
             fskv: Volume::new(FSKV_BLOCKS),
             update: None,
             scripts: None,

@@ -15,8 +15,7 @@
 //! # Not modelled
 //! Every function that [`api`] calls not modelled: calling one raises an error
 //! that says so, and the call is counted. Besides: CPU time inside C functions,
-//! EC keys of `rsa`, compressed FOTA packages, `fs.mount`, and folders in `/ram/`
-//! of the new core.
+//! EC keys of `rsa`, and compressed FOTA packages.
 
 #![forbid(unsafe_code)]
 

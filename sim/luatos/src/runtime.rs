@@ -12,7 +12,7 @@ use crate::config::{Config, PowerOnReason, Scripts};
 use crate::devices::Devices;
 use crate::flash::Flash;
 use crate::fota::{self, Fota};
-use crate::fs::{OpenFile, Volume};
+use crate::fs::{MountPoint, OpenFile, Ram, first_mounts};
 use crate::heap::SystemHeap;
 use crate::libs::adc::Adc;
 use crate::libs::errdump::ErrDump;
@@ -45,9 +45,9 @@ use crate::rtc::Rtc;
 use crate::slab::Slab;
 use crate::timers::Timers;
 
-/// The RAM file system takes what the system heap has; this many blocks never
-/// are the limit.
-const RAM_BLOCKS: usize = 64;
+/// How long the chip writes its memory to flash after a failed assertion, before
+/// it resets.
+const DUMP: Duration = Duration::from_secs(40);
 
 /// What a suspended VM waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,14 @@ pub struct Runtime {
     /// Open files.
     pub(crate) files: Slab<OpenFile>,
     /// What is in `/ram/`.
-    pub(crate) ram: Volume,
+    pub(crate) ram: Ram,
+    pub(crate) mounts: Vec<MountPoint>,
+    /// LuaDB images that the script has mounted.
+    pub(crate) images: Vec<Scripts>,
+    /// The root was formatted, which unmounts it until the next reset.
+    pub(crate) root_lost: bool,
+    /// The firmware has failed an assertion: why.
+    pub(crate) crashed: Option<String>,
     /// Digests under way.
     pub(crate) hashers: Slab<Box<dyn Hasher + Send>>,
     /// `fskv.init()` was called.
@@ -212,6 +219,8 @@ impl Runtime {
         wake: Option<WakeUp>,
         dtimers: [Option<Instant>; DTIMERS],
     ) -> Self {
+        flash.root.reset();
+        flash.fskv.reset();
         let update = install_update(&mut config, &mut flash);
         let rng = Rng::new(config.seed, "luatos");
         let network = Network::new(&config, boot);
@@ -262,7 +271,11 @@ impl Runtime {
             system_heap: SystemHeap::default(),
             paths: [const { None }; 4],
             files: Slab::default(),
-            ram: Volume::new(RAM_BLOCKS),
+            ram: Ram::new(config.core),
+            mounts: first_mounts(&config.scripts),
+            images: Vec::new(),
+            root_lost: false,
+            crashed: None,
             hashers: Slab::default(),
             fskv_ready: false,
             iterators: Slab::default(),
@@ -543,6 +556,19 @@ fn settle(cx: &mut Cx<'_, Runtime>, extra: Duration) {
     while cx.host().is_ahead() {
         suspend(cx, Wait::Busy);
     }
+    if let Some(why) = cx.host().crashed.take() {
+        dump(cx, &why);
+    }
+}
+
+/// The chip has failed an assertion. Nothing of it reaches the log of the board.
+fn dump(cx: &mut Cx<'_, Runtime>, why: &str) -> ! {
+    let rt = cx.host();
+    rt.record(Source::Board, Kind::Power, format!("crash: {why}"));
+    rt.watchdog = Watchdog::default();
+    let at = rt.now + DUMP;
+    suspend(cx, Wait::Until(at));
+    leave(cx, Exit::Reset(PowerOnReason::Exception));
 }
 
 /// Before every API call.

@@ -1,27 +1,57 @@
-//! The firmware's file systems and open files.
+//! The firmware's file systems.
 //!
 //! Mounted, in the firmware's order: the root partition (littlefs), `/lua/`
-//! (modules in the firmware), `/ram/`, `/luadb/` (the flashed scripts).
+//! (modules in the firmware), `/ram/`, `/luadb/` (the flashed scripts); and what
+//! a script mounts.
 //!
-//! A written file reaches its folder when it is closed, as on littlefs: a reset
-//! before that loses what was written.
+//! What is written to the root reaches its folder when the file is closed: a
+//! reset before that loses it.
 
+mod metadata;
+mod open;
+mod ram;
+mod space;
+mod tree;
 mod volume;
 
+pub(crate) use open::{OpenFile, Whence};
+pub(crate) use ram::Ram;
 pub use volume::Volume;
-pub(crate) use volume::{BLOCK, FsError, ROOT_BLOCKS};
 
-/// Blocks of the key-value store: 64 KiB.
-pub(crate) const FSKV_BLOCKS: usize = 16;
-
-use std::cmp::Ordering;
-
-use crate::config::{Core, Scripts};
+use crate::config::Scripts;
 use crate::libs::inline;
+use crate::luadb;
 use crate::runtime::{Level, Runtime};
 
-/// Most files open at the same time.
-const OPEN: usize = 16;
+/// Bytes of a flash block.
+pub(crate) const BLOCK: usize = 4096;
+/// Blocks of the root partition: 288 KiB (FLASH_FS_REGION of the BSP).
+pub(crate) const ROOT_BLOCKS: usize = 72;
+/// Blocks of the key-value store: 64 KiB.
+pub(crate) const FSKV_BLOCKS: usize = 16;
+/// Longest name of one path component, littlefs' own limit on this build.
+const NAME: usize = 63;
+/// Most mounts.
+const MOUNTS: usize = 8;
+const MOUNTS_NEW: usize = 16;
+/// After so many failed assertions littlefs' port formats the root.
+const ASSERTS: u32 = 10;
+
+/// littlefs' error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FsError {
+    NoEntry = -2,
+    Exists = -17,
+    NotFolder = -20,
+    IsFolder = -21,
+    NotEmpty = -39,
+    Invalid = -22,
+    NoSpace = -28,
+    NameTooLong = -36,
+    Corrupt = -84,
+    /// Of those file systems that give no reason.
+    Failed = -1,
+}
 
 /// Where a path lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,255 +60,267 @@ pub(crate) enum Mount {
     Inline,
     Ram,
     Luadb,
+    /// A LuaDB image that a script has mounted, by number.
+    Image(usize),
+    /// `lfs2` takes the text it is given for an address: every use crashes.
+    Wild,
 }
 
-impl Mount {
-    /// All mounts with prefix and file-system name, in mounting order.
-    pub(crate) const ALL: [(Self, &'static str, &'static str); 4] = [
-        (Self::Root, "", "ec618"),
-        (Self::Inline, "/lua/", "inline"),
-        (Self::Ram, "/ram/", "ram"),
-        (Self::Luadb, "/luadb/", "luadb"),
+/// A mount: where, and the name of its file system.
+#[derive(Debug, Clone)]
+pub(crate) struct MountPoint {
+    pub(crate) prefix: String,
+    pub(crate) fs: &'static str,
+    pub(crate) mount: Mount,
+}
+
+impl MountPoint {
+    fn new(prefix: &str, fs: &'static str, mount: Mount) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            fs,
+            mount,
+        }
+    }
+}
+
+/// The mounts after a boot.
+pub(crate) fn first_mounts(scripts: &Scripts) -> Vec<MountPoint> {
+    let mut mounts = vec![
+        MountPoint::new("", "ec618", Mount::Root),
+        MountPoint::new("/lua/", "inline", Mount::Inline),
+        MountPoint::new("/ram/", "ram", Mount::Ram),
     ];
-
-    /// The mount of a path and the rest of it; the latest mount wins.
-    pub(crate) fn of(path: &str) -> (Self, &str) {
-        Self::ALL
-            .iter()
-            .rev()
-            .find_map(|(mount, prefix, _)| Some((*mount, path.strip_prefix(prefix)?)))
-            .unwrap_or((Self::Root, path))
+    if scripts.damage().is_none() {
+        mounts.push(MountPoint::new("/luadb/", "luadb", Mount::Luadb));
     }
+    mounts
 }
 
-/// An open file. It works on a copy of the content.
-#[derive(Debug)]
-pub(crate) struct OpenFile {
-    mount: Mount,
-    path: String,
-    content: Vec<u8>,
-    position: usize,
-    writable: bool,
-    readable: bool,
-    append: bool,
-    dirty: bool,
-}
-
-impl OpenFile {
-    /// Up to `len` bytes from the position.
-    pub(crate) fn read(&mut self, len: usize) -> Vec<u8> {
-        if !self.readable {
-            return Vec::new();
-        }
-        let start = self.position.min(self.content.len());
-        let end = start.saturating_add(len).min(self.content.len());
-        self.position = end;
-        self.content[start..end].to_vec()
-    }
-
-    /// A line with its end, or what is left; `None` at the end.
-    pub(crate) fn read_line(&mut self) -> Option<Vec<u8>> {
-        let rest = self
-            .content
-            .get(self.position..)
-            .filter(|r| !r.is_empty())?;
-        let len = rest.iter().position(|b| *b == b'\n');
-        Some(self.read(len.map_or(usize::MAX, |at| at + 1)))
-    }
-
-    /// The position is at the end.
-    pub(crate) fn at_end(&self) -> bool {
-        self.position == self.content.len()
-    }
-
-    pub(crate) fn position(&self) -> usize {
-        self.position
-    }
-
-    /// Moves; false before the beginning. The new core keeps within the files of
-    /// the firmware itself.
-    pub(crate) fn seek(&mut self, whence: usize, offset: i64, core: Core) -> bool {
-        let base = [0, self.position, self.content.len()][whence.min(2)];
-        let mut target = base as i64 + offset;
-        if core.is_new() && self.mount == Mount::Inline {
-            target = target.clamp(0, self.content.len() as i64);
-        }
-        match usize::try_from(target) {
-            Ok(position) => {
-                self.position = position;
-                true
-            }
-            Err(_) => false,
-        }
-    }
+/// Files of the firmware itself: stripped byte code in spite of the suffix.
+fn inline_file(core: crate::Core, name: &str) -> Option<Vec<u8>> {
+    let modules = inline::modules(core);
+    let stem = name.strip_suffix(".lua")?;
+    let (_, code) = modules.iter().find(|(known, _)| *known == stem)?;
+    Some(code.as_bytes().to_vec())
 }
 
 impl Runtime {
+    /// The mount of a path and the rest of it; the latest mount wins.
+    pub(crate) fn mount_of<'a>(&self, path: &'a str) -> (Mount, &'a str) {
+        let of = |point: &MountPoint| Some((point.mount, path.strip_prefix(&*point.prefix)?));
+        let found = self.mounts.iter().rev().find_map(of);
+        found.unwrap_or((Mount::Root, path))
+    }
+
+    /// The files of a read-only mount.
+    pub(crate) fn image(&self, mount: Mount) -> Option<&Scripts> {
+        match mount {
+            Mount::Luadb => Some(&self.config.scripts),
+            Mount::Image(number) => self.images.get(number),
+            _ => None,
+        }
+    }
+
+    /// `fs.mount`: 0, or an error code.
+    pub(crate) fn mount(&mut self, bus: &[u8], kind: &str, prefix: &str) -> i32 {
+        let number = self.images.len();
+        let (fs, mount) = match kind {
+            "ec618" => ("ec618", Mount::Root),
+            "inline" => ("inline", Mount::Inline),
+            "ram" => ("ram", Mount::Ram),
+            "lfs2" => ("lfs2", Mount::Wild),
+            "luadb" => ("luadb", Mount::Image(number)),
+            _ => {
+                self.lib_line(Level::Error, &format!("vfs no such filesystem {kind}"));
+                return -1;
+            }
+        };
+        let most = if self.config.core.is_new() {
+            MOUNTS_NEW
+        } else {
+            MOUNTS
+        };
+        if self.mounts.len() >= most {
+            self.lib_line(Level::Error, "vfs too many filesystem mounted!!");
+            return -2;
+        }
+        if mount == Mount::Image(number) {
+            match luadb::read(bus) {
+                Ok(scripts) => self.images.push(scripts),
+                Err(error) => {
+                    self.lib_line(Level::Warn, &format!("luadb {error}"));
+                    self.lib_line(Level::Debug, "vfs mount error ret -1");
+                    return -1;
+                }
+            }
+        }
+        self.mounts.push(MountPoint::new(prefix, fs, mount));
+        0
+    }
+
     /// The content of a file, as a fresh open would see it.
     pub(crate) fn read_file(&mut self, path: &str) -> Option<Vec<u8>> {
-        let (mount, rest) = Mount::of(path);
+        let (mount, rest) = self.mount_of(path);
         match mount {
+            Mount::Root if self.root_lost => None,
             Mount::Root => self.flash.root.read(rest).map(<[u8]>::to_vec),
             Mount::Ram => self.ram.read(rest).map(<[u8]>::to_vec),
-            Mount::Luadb => self.config.scripts.get(rest).map(<[u8]>::to_vec),
-            Mount::Inline => inline::modules(self.config.core)
-                .iter()
-                .find(|(name, _)| rest.strip_suffix(".lua") == Some(name))
-                .map(|(_, code)| code.as_bytes().to_vec()),
+            Mount::Inline => inline_file(self.config.core, rest),
+            Mount::Luadb | Mount::Image(_) => self.image(mount)?.get(rest).map(<[u8]>::to_vec),
+            Mount::Wild => {
+                self.crash(&format!(
+                    "{path}: an lfs2 mount has no flash chip behind it"
+                ));
+                None
+            }
         }
     }
 
-    /// Opens a file in one of fopen's modes; says so where it cannot.
-    pub(crate) fn open_file(&mut self, path: &str, mode: &str) -> Option<u32> {
-        let file = self.try_open(path, mode);
-        if file.is_some() && self.files.len() >= OPEN {
-            let line = format!("vfs fopen {path} {mode} too many open file!!!");
-            self.lib_line(Level::Error, &line);
-        } else if let Some(file) = file {
-            return Some(self.files.add(file));
+    /// Removes a file, or an empty folder of the root.
+    pub(crate) fn remove_path(&mut self, path: &str) -> Result<(), FsError> {
+        let (mount, rest) = self.mount_of(path);
+        if let Some(line) = self.still_open("remove: file", path, mount, rest) {
+            self.lib_line(Level::Warn, &line);
+            return Err(FsError::Failed);
         }
-        self.lib_line(Level::Debug, &format!("vfs fopen {path} {mode} not found"));
-        None
+        match mount {
+            Mount::Root => self.root()?.remove(rest),
+            Mount::Ram if self.ram.remove(rest) => Ok(()),
+            _ => Err(FsError::Failed),
+        }
     }
 
-    /// littlefs' reading of a mode: `r+` creates, unknown ones only read.
-    fn try_open(&mut self, path: &str, mode: &str) -> Option<OpenFile> {
-        let (mount, rest) = Mount::of(path);
-        if rest.is_empty() || rest.ends_with('/') {
+    /// Renames within one file system.
+    pub(crate) fn rename_path(&mut self, from: &str, to: &str) -> Result<(), FsError> {
+        let ((mount, old), (target, new)) = (self.mount_of(from), self.mount_of(to));
+        if mount != target {
+            return Err(FsError::Failed);
+        }
+        let what = if mount == Mount::Ram && !self.is_open(from) {
+            "rename: file"
+        } else {
+            "rename: source file"
+        };
+        if let Some(line) = self.still_open(what, from, mount, old) {
+            self.lib_line(Level::Warn, &line);
+            return Err(FsError::Failed);
+        }
+        match mount {
+            Mount::Root => self.root()?.rename(old, new),
+            Mount::Ram if self.ram.rename(old, new) => Ok(()),
+            _ => Err(FsError::Failed),
+        }
+    }
+
+    fn is_open(&self, path: &str) -> bool {
+        self.files.iter().any(|(_, file)| file.full_path() == path)
+    }
+
+    /// What the new core says of a file that is open.
+    fn still_open(&self, what: &str, path: &str, mount: Mount, rest: &str) -> Option<String> {
+        if !self.config.core.is_new() {
             return None;
         }
-        let plain: String = mode.chars().filter(|c| *c != 'b').collect();
-        let (create, truncate, append) = match plain.as_str() {
-            "r+" => (true, false, false),
-            "w" | "w+" => (true, true, false),
-            "a" | "a+" => (true, false, true),
-            _ => (false, false, false),
-        };
-        if create {
-            let volume = match mount {
-                Mount::Root => &mut self.flash.root,
-                Mount::Ram => &mut self.ram,
-                Mount::Luadb | Mount::Inline => return None,
-            };
-            volume.create(rest).ok()?;
+        if self.is_open(path) {
+            return Some(format!("vfs {what} {path} is still open"));
         }
-        let content = self.read_file(path)?;
-        Some(OpenFile {
-            mount,
-            path: rest.to_owned(),
-            content: if truncate { Vec::new() } else { content },
-            position: 0,
-            writable: create,
-            readable: plain != "a",
-            append,
-            dirty: truncate,
-        })
+        let inside = (mount == Mount::Ram).then(|| self.ram.open_inside(rest))??;
+        Some(format!("fs {what} {inside} is still open"))
     }
 
-    /// Writes at the position; false if the file cannot take it.
-    pub(crate) fn write_open(&mut self, id: u32, bytes: &[u8]) -> bool {
-        let Some(file) = self.files.get_mut(id).filter(|file| file.writable) else {
-            return false;
-        };
-        if file.append {
-            file.position = file.content.len();
+    /// The root's volume, unless it was formatted since the boot: then it is not
+    /// mounted any more.
+    fn root(&mut self) -> Result<&mut Volume, FsError> {
+        if self.root_lost {
+            return Err(FsError::Corrupt);
         }
-        let end = file.position + bytes.len();
-        let size = end.max(file.content.len());
-        let fits = match file.mount {
-            Mount::Root => self.flash.root.has_room(&file.path, size),
-            _ => size <= self.system_heap.free() + file.content.len(),
-        };
-        if !fits {
-            return false;
-        }
-        file.content.resize(size, 0);
-        file.content[file.position..end].copy_from_slice(bytes);
-        file.position = end;
-        file.dirty = true;
-        true
+        Ok(&mut self.flash.root)
     }
 
-    /// What was written reaches the volume.
-    pub(crate) fn sync_file(&mut self, id: u32) {
-        let Some(file) = self.files.get_mut(id).filter(|file| file.dirty) else {
-            return;
-        };
-        file.dirty = false;
-        let volume = match file.mount {
-            Mount::Root => &mut self.flash.root,
-            _ => &mut self.ram,
-        };
-        let before = volume.read(&file.path).map_or(0, <[u8]>::len);
-        // The room was checked when the bytes were written.
-        let written = volume.write(&file.path, file.content.clone()).is_ok();
-        if written && file.mount == Mount::Ram {
-            self.system_heap.resized(before, file.content.len());
-        }
-    }
-
-    /// Closes a file; false if it was closed before.
-    pub(crate) fn close_file(&mut self, id: u32) -> bool {
-        self.sync_file(id);
-        self.files.remove(id).is_some()
-    }
-
-    /// Writes a whole file; false if it could not be opened.
-    pub(crate) fn write_file(&mut self, path: &str, mode: &str, bytes: &[u8]) -> bool {
-        let Some(id) = self.open_file(path, mode) else {
-            return false;
-        };
-        self.write_open(id, bytes);
-        self.close_file(id);
-        true
-    }
-
-    /// The volume of a path that can be changed.
-    pub(crate) fn volume<'a>(&mut self, path: &'a str) -> Option<(&mut Volume, &'a str)> {
-        let (mount, rest) = Mount::of(path);
+    /// Makes a folder.
+    pub(crate) fn make_folder(&mut self, path: &str) -> Result<(), FsError> {
+        let (mount, rest) = self.mount_of(path);
         match mount {
-            Mount::Root => Some((&mut self.flash.root, rest)),
-            Mount::Ram => Some((&mut self.ram, rest)),
-            Mount::Inline | Mount::Luadb => None,
+            // Its buffer holds 63 characters; one is no name.
+            Mount::Root if rest.len() > NAME || rest.len() < 2 => Err(FsError::NoEntry),
+            Mount::Root => self.root()?.make_folder(rest),
+            Mount::Ram if !self.ram.make_folder(rest) => Err(FsError::Failed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a folder; on the root a file as well.
+    pub(crate) fn remove_folder(&mut self, path: &str) -> Result<(), FsError> {
+        let (mount, rest) = self.mount_of(path);
+        match mount {
+            Mount::Root => self.root()?.remove(rest),
+            Mount::Ram if !self.ram.remove_folder(rest) => Err(FsError::Failed),
+            _ => Ok(()),
+        }
+    }
+
+    /// `io.dexist`: a mount, or a folder.
+    pub(crate) fn folder_exists(&mut self, path: &str) -> bool {
+        if self.mounts.iter().any(|point| point.prefix == path) {
+            return true;
+        }
+        let (mount, rest) = self.mount_of(path);
+        match mount {
+            Mount::Root => self.root().is_ok_and(|root| root.is_folder(rest)),
+            Mount::Ram => self.ram.folder_exists(rest),
+            _ => {
+                self.lib_line(Level::Debug, "vfs such mount not support opendir");
+                false
+            }
         }
     }
 
     /// Names in a folder; true: a folder.
     pub(crate) fn list_folder(&mut self, path: &str) -> Vec<(String, bool)> {
-        match Mount::of(path) {
-            (Mount::Luadb, "") => names(&self.config.scripts),
-            (Mount::Inline, "") => inline::modules(self.config.core)
-                .iter()
-                .map(|(name, _)| (format!("{name}.luac"), false))
-                .collect(),
-            (Mount::Root, rest) => {
-                let mut entries = self.flash.root.list(rest).unwrap_or_default();
-                entries.sort_by(|(a, _), (b, _)| littlefs_order(a, b));
-                entries
+        let (mount, rest) = self.mount_of(path);
+        match mount {
+            Mount::Root => {
+                let listed = self.root().ok().and_then(|root| root.list(rest));
+                listed.unwrap_or_default()
             }
-            (Mount::Ram, rest) => self.ram.list(rest).unwrap_or_default(),
-            _ => Vec::new(),
+            Mount::Ram => self.ram.list(rest),
+            Mount::Inline => {
+                self.lib_line(Level::Debug, "vfs such mount not support lsdir");
+                Vec::new()
+            }
+            _ => {
+                let files = self.image(mount).into_iter().flat_map(Scripts::iter);
+                files.map(|(name, _)| (name.to_owned(), false)).collect()
+            }
         }
     }
-}
 
-/// littlefs lists names by their bytes, but a longer name before the one it
-/// begins with.
-fn littlefs_order(a: &str, b: &str) -> Ordering {
-    if a.starts_with(b) || b.starts_with(a) {
-        return b.len().cmp(&a.len());
+    /// Formats what is mounted at exactly this prefix; false if nothing there can
+    /// be. The root stays unmounted until the next reset.
+    pub(crate) fn format(&mut self, prefix: &str) -> bool {
+        let mut points = self.mounts.iter().rev();
+        let point = points.find(|point| point.prefix == prefix);
+        if point.map(|point| point.mount) == Some(Mount::Root) {
+            self.flash.root.format();
+            self.root_lost = true;
+            return true;
+        }
+        let line = format!("vfs no such mount point {prefix}");
+        self.lib_line(Level::Error, &line);
+        false
     }
-    a.cmp(b)
-}
 
-/// Whether `offset` of `io.lsdir` counts `.` and `..`, which are not shown.
-pub(crate) fn counts_dots(path: &str) -> bool {
-    matches!(Mount::of(path), (Mount::Root, _))
-}
-
-fn names(scripts: &Scripts) -> Vec<(String, bool)> {
-    scripts
-        .iter()
-        .map(|(name, _)| (name.to_owned(), false))
-        .collect()
+    /// A failed assertion of littlefs' port, which takes the chip down. The new
+    /// core runs on other chips' ports, where such a call just fails.
+    pub(crate) fn crash(&mut self, why: &str) {
+        if self.config.core.is_new() {
+            return;
+        }
+        self.flash.fs_asserts += 1;
+        if self.flash.fs_asserts.is_multiple_of(ASSERTS) {
+            self.flash.root.format();
+        }
+        self.crashed.get_or_insert_with(|| why.to_owned());
+    }
 }

@@ -1,9 +1,10 @@
 //! `fs`: the numbers of the file systems.
 
 use crate::args::{Args, Call, Results};
-use crate::fs::{BLOCK, Mount, ROOT_BLOCKS};
-use crate::libs::{Library, io};
-use crate::runtime::Level;
+use crate::config::Scripts;
+use crate::fs::{BLOCK, FsError, Mount, ROOT_BLOCKS};
+use crate::libs::Library;
+use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "fs",
@@ -12,20 +13,23 @@ pub(crate) const LIBRARY: Library = Library {
         ("fsize", fsize),
         ("mkdir", |cx| {
             let path = cx.check_text(1)?;
-            let result = io::make_folder(cx.host(), &path);
+            let result = cx.host().make_folder(&path);
             cx.push_integer(result.map_or_else(|error| error as i32, |()| 0));
             Ok(1)
         }),
         ("rmdir", |cx| {
             let path = cx.check_text(1)?;
-            let result = io::remove_folder(cx.host(), &path);
+            let result = cx.host().remove_folder(&path);
             cx.push_integer(result.map_or_else(|error| error as i32, |()| 0));
             Ok(1)
         }),
         ("mkfs", |cx| {
-            let prefix = cx.check_text(1)?;
-            let done = io::format(cx.host(), &prefix);
-            cx.push_integer(if done { 0 } else { -1 });
+            // Its mount point is a null pointer, whatever the arguments.
+            cx.check_text(1)?;
+            cx.check_text(2)?;
+            let line = "vfs no such mount point (null)";
+            cx.host().lib_line(Level::Error, line);
+            cx.push_integer(-1);
             Ok(1)
         }),
         ("mount", mount),
@@ -33,6 +37,25 @@ pub(crate) const LIBRARY: Library = Library {
     ],
     constants: &[],
 };
+
+/// The script partition of the FULL image, and the unit it is counted in.
+const PARTITION: usize = 128 * 1024;
+const SECTOR: usize = 512;
+/// What stands before a file's data in an image, but for its name.
+const FILE_HEAD: usize = 6 + 2 + 6 + 4;
+
+/// From the first file's data to the last one's end, and two for the rest.
+fn image_blocks(files: &Scripts) -> usize {
+    let sizes = files.iter().map(|(name, data)| (name.len(), data.len()));
+    let span: usize = sizes
+        .enumerate()
+        .map(|(index, (name, data))| match index {
+            0 => data,
+            _ => FILE_HEAD + name + data,
+        })
+        .sum();
+    (span + SECTOR) / SECTOR + 1
+}
 
 /// `fs.fsstat(path)`: true, blocks, used, block size, name.
 pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
@@ -42,13 +65,24 @@ pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
         cx.check_text(1)?
     };
     let rt = cx.host();
-    let scripts: usize = rt.config.scripts.iter().map(|(_, code)| code.len()).sum();
-    let (total, used, size, name) = match Mount::of(&path).0 {
+    let mount = rt.mount_of(&path).0;
+    let (total, used, size, name) = match mount {
         Mount::Root => (ROOT_BLOCKS, rt.flash.root.used_blocks(), BLOCK, "lfs"),
-        Mount::Ram => (64, rt.ram.files().count(), 1024, "ram"),
-        // The read-only one counts its 128 KiB partition in bytes of 512.
-        Mount::Luadb => (128 * 1024 / 512, scripts.div_ceil(512), 512, "luadb"),
-        Mount::Inline => {
+        Mount::Ram if rt.config.core.is_new() => {
+            let [heap, ..] = rt.system_heap.figures();
+            (heap / BLOCK, rt.ram.bytes().div_ceil(BLOCK), BLOCK, "ram")
+        }
+        // Nothing enforces the 64 KiB.
+        Mount::Ram => (64, rt.ram.bytes().div_ceil(1024), 1024, "ram"),
+        Mount::Luadb | Mount::Image(_) => {
+            let used = rt.image(mount).map_or(0, image_blocks);
+            (PARTITION / SECTOR, used, SECTOR, "luadb")
+        }
+        Mount::Inline => (0, 0, SECTOR, "inline"),
+        Mount::Wild => {
+            rt.crash(&format!(
+                "{path}: an lfs2 mount has no flash chip behind it"
+            ));
             cx.push_boolean(false);
             return Ok(1);
         }
@@ -63,35 +97,48 @@ pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
 
 fn fsize(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let size = cx
-        .host()
-        .read_file(&path)
-        .map_or(0, |content| content.len());
+    let rt = cx.host();
+    let (mount, rest) = rt.mount_of(&path);
+    if mount == Mount::Root && rt.flash.root.is_folder(rest) {
+        rt.crash(&format!("fs.fsize of the folder {path}"));
+    }
+    let size = rt.read_file(&path).map_or(0, |content| content.len());
     cx.push_integer(i32::try_from(size).unwrap_or(i32::MAX));
     Ok(1)
 }
 
-/// There is no other storage a simulated board could mount.
+/// `fs.mount(bus, type, prefix, kind)`: for `luadb` the bus is the image itself.
 fn mount(cx: &mut Call<'_>) -> Results {
-    cx.check_text(1)?;
+    let bus = cx.check_bytes(1)?;
     let name = cx.check_text(2)?;
-    cx.check_text(3)?;
+    let prefix = cx.check_text(3)?;
     cx.check_text(4)?;
-    cx.host()
-        .lib_line(Level::Error, &format!("vfs no such filesystem {name}"));
-    cx.push_integer(-1);
+    let code = cx.host().mount(&bus, &name, &prefix);
+    cx.push_integer(code);
     Ok(1)
 }
 
-/// 0 for what was mounted at the start, without unmounting it.
+/// 0 for most of what is mounted, without unmounting it.
 fn umount(cx: &mut Call<'_>) -> Results {
     let prefix = cx.check_text(1)?;
-    if matches!(prefix.as_str(), "" | "/ram/" | "/luadb/") {
-        cx.push_integer(0);
-        return Ok(1);
-    }
-    cx.host()
-        .lib_line(Level::Error, &format!("vfs no such mount point {prefix}"));
-    cx.push_integer(-1);
+    let code = unmount(cx.host(), &prefix).map_or_else(|error| error as i32, |()| 0);
+    cx.push_integer(code);
     Ok(1)
+}
+
+fn unmount(rt: &mut Runtime, prefix: &str) -> Result<(), FsError> {
+    let mut points = rt.mounts.iter().rev();
+    let point = points.find(|point| point.prefix == prefix);
+    match point.map(|point| point.mount) {
+        None | Some(Mount::Inline) => {
+            let line = format!("vfs no such mount point {prefix}");
+            rt.lib_line(Level::Error, &line);
+            Err(FsError::Failed)
+        }
+        Some(Mount::Wild) => {
+            rt.lib_line(Level::Error, "vfs.lfs2 not support yet : umount");
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
 }

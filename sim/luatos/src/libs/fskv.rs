@@ -5,7 +5,7 @@ use airbench_lua32::Kind;
 use crate::args::{Args, Call, Results};
 use crate::fs::BLOCK;
 use crate::libs::{Library, json_decode, json_encode};
-use crate::runtime::{Level, Runtime};
+use crate::runtime::{Level, Runtime, Wait, suspend};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "fskv",
@@ -62,7 +62,16 @@ fn ready(rt: &mut Runtime) -> bool {
 }
 
 fn init(cx: &mut Call<'_>) -> Results {
-    cx.host().fskv_ready = true;
+    let rt = cx.host();
+    if !std::mem::replace(&mut rt.fskv_ready, true) {
+        if !std::mem::replace(&mut rt.flash.fskv_formatted, true) {
+            let line = "lfs sfd_lfs mount ret -84, exec auto-format";
+            rt.lib_line(Level::Info, line);
+            let until = rt.now() + rt.config.tunables.fskv_format;
+            suspend(cx, Wait::Until(until));
+        }
+        cx.host().lib_line(Level::Debug, "lfs init ok");
+    }
     cx.push_boolean(true);
     Ok(1)
 }
@@ -89,6 +98,11 @@ fn encode(cx: &mut Call<'_>, index: i32) -> Result<Vec<u8>, &'static str> {
     Ok([vec![kind], bytes].concat())
 }
 
+/// Keys are names in the root of the store's file system.
+fn valid(key: &str) -> bool {
+    !key.is_empty() && key.len() <= KEY
+}
+
 /// Stores the value at `index`; the result of `fskv.set`.
 fn store(cx: &mut Call<'_>, key: &str, index: i32) -> bool {
     let value = match encode(cx, index) {
@@ -104,10 +118,11 @@ fn store(cx: &mut Call<'_>, key: &str, index: i32) -> bool {
         rt.lib_line(Level::Error, &line);
         return false;
     }
-    if key.is_empty() || key.len() > KEY {
-        return false;
+    let stored = valid(key).then(|| rt.flash.fskv.write(key, value));
+    match stored {
+        Some(Ok(committed)) => committed || !rt.config.core.is_new(),
+        _ => false,
     }
-    rt.flash.fskv.write(key, value).is_ok()
 }
 
 fn set(cx: &mut Call<'_>) -> Results {
@@ -244,8 +259,14 @@ fn next(cx: &mut Call<'_>) -> Results {
     let Some(position) = rt.iterators.get_mut(id) else {
         return Ok(0);
     };
-    let key = rt.flash.fskv.files().nth(*position).map(|(key, _)| key);
-    let Some(key) = key.map(str::to_owned) else {
+    let key = rt
+        .flash
+        .fskv
+        .list("/")
+        .unwrap_or_default()
+        .into_iter()
+        .nth(*position);
+    let Some((key, _)) = key else {
         return Ok(0);
     };
     *position += 1;

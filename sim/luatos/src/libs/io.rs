@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use airbench_lua32::{Func, Kind, Member, Members, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::fs::{FsError, Mount, counts_dots};
+use crate::fs::{FsError, Mount, Whence};
 use crate::libs::{Library, zbuff};
-use crate::runtime::{Level, Runtime};
+use crate::runtime::Runtime;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "io",
@@ -134,23 +134,24 @@ fn kind(cx: &mut Call<'_>) -> Results {
 fn exists(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
     let opened = cx.host().open_file(&path, "r");
-    let exists = opened.is_some_and(|id| cx.host().close_file(id));
-    cx.push_boolean(exists);
+    if let Some(id) = opened {
+        // It was only read.
+        let _ = cx.host().close_file(id);
+    }
+    cx.push_boolean(opened.is_some());
     Ok(1)
 }
 
 /// 0 for what does not exist.
 fn file_size(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let size = match cx.host().open_file(&path, "rb") {
-        Some(id) => {
-            cx.host().close_file(id);
-            cx.host()
-                .read_file(&path)
-                .map_or(0, |content| content.len())
-        }
-        None => 0,
-    };
+    let rt = cx.host();
+    let size = rt.open_file(&path, "rb").map_or(0, |id| {
+        let size = rt.open_size(id);
+        // It was only read.
+        let _ = rt.close_file(id);
+        size
+    });
     cx.push_integer(i32::try_from(size).unwrap_or(i32::MAX));
     Ok(1)
 }
@@ -165,13 +166,13 @@ fn read_file(cx: &mut Call<'_>) -> Results {
     let Some(id) = rt.open_file(&path, &mode) else {
         return Ok(0);
     };
-    let core = rt.config.core;
-    let bytes = rt.files.get_mut(id).map(|file| {
-        file.seek(0, offset.max(0).into(), core);
-        file.read(len)
-    });
-    rt.close_file(id);
-    cx.push_bytes(&bytes.unwrap_or_default());
+    if offset > 0 {
+        rt.seek_open(id, Whence::Start, offset.into());
+    }
+    let bytes = rt.read_open(id, len);
+    // An error of the close is nobody's.
+    let _ = rt.close_file(id);
+    cx.push_bytes(&bytes);
     Ok(1)
 }
 
@@ -188,19 +189,15 @@ fn write_file(cx: &mut Call<'_>) -> Results {
 
 fn close(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
-    cx.host().close_file(id);
+    // The firmware says true whatever became of the content.
+    let _ = cx.host().close_file(id);
     cx.push_boolean(true);
     Ok(1)
 }
 
-/// V1112 does nothing here.
+/// Does nothing on a device, on either core.
 fn flush(cx: &mut Call<'_>) -> Results {
-    let id = this(cx)?;
-    if cx.host().config.core.is_new() {
-        cx.host().sync_file(id);
-        cx.push_boolean(true);
-        return Ok(1);
-    }
+    this(cx)?;
     Ok(0)
 }
 
@@ -220,28 +217,26 @@ fn read_one(cx: &mut Call<'_>, id: u32, index: i32) -> Result<bool, Raise> {
         cx.check_text(index)?
     };
     let format = format.strip_prefix('*').unwrap_or(&format).chars().next();
-    let Some(file) = cx.host().files.get_mut(id) else {
-        return Ok(false);
-    };
+    let rt = cx.host();
     let bytes = match (len, format) {
         // The firmware asks for the end of the file and pushes nothing, so
         // that the argument itself is the result.
         (Some(0), _) => {
-            let end = file.at_end();
+            let end = rt.at_end(id);
             if end {
                 cx.push_integer(0);
             }
             return Ok(end);
         }
-        (Some(len), _) => Some(file.read(len)).filter(|bytes| !bytes.is_empty()),
-        (None, Some('l')) => file.read_line().map(|mut line| {
+        (Some(len), _) => Some(rt.read_open(id, len)).filter(|bytes| !bytes.is_empty()),
+        (None, Some('l')) => rt.read_line_open(id).map(|mut line| {
             if line.last() == Some(&b'\n') {
                 line.pop();
             }
             line
         }),
-        (None, Some('L')) => file.read_line(),
-        (None, Some('a')) => Some(file.read(usize::MAX)),
+        (None, Some('L')) => rt.read_line_open(id),
+        (None, Some('a')) => Some(rt.read_open(id, usize::MAX)),
         _ => return Err(Raise::Argument(index, "invalid format".into())),
     };
     if let Some(bytes) = &bytes {
@@ -288,19 +283,16 @@ fn write(cx: &mut Call<'_>) -> Results {
 fn seek(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let whence = opt_text(cx, 2, "cur")?;
-    let Some(whence) = ["set", "cur", "end"].iter().position(|w| *w == whence) else {
-        return Err(Raise::Argument(2, format!("invalid option '{whence}'")));
+    let whence = match whence.as_str() {
+        "set" => Whence::Start,
+        "cur" => Whence::Position,
+        "end" => Whence::End,
+        _ => return Err(Raise::Argument(2, format!("invalid option '{whence}'"))),
     };
     let offset = cx.opt_integer(3, 0)?;
-    let rt = cx.host();
-    let core = rt.config.core;
-    let moved = rt.files.get_mut(id).and_then(|file| {
-        file.seek(whence, offset.into(), core)
-            .then(|| file.position())
-    });
-    match moved {
+    match cx.host().seek_open(id, whence, offset.into()) {
         Some(position) => {
-            cx.push_integer(i32::try_from(position).unwrap_or(i32::MAX));
+            cx.push_integer(position);
             Ok(1)
         }
         None => failure(cx, None),
@@ -332,8 +324,7 @@ fn fill(cx: &mut Call<'_>) -> Results {
         }
         None => size - offset,
     };
-    let bytes = cx.host().files.get_mut(id).map(|file| file.read(len));
-    let bytes = bytes.unwrap_or_default();
+    let bytes = cx.host().read_open(id, len);
     zbuff::with(cx, buffer, |b| {
         b.data[offset..offset + bytes.len()].copy_from_slice(&bytes);
     });
@@ -363,7 +354,8 @@ fn next_line(cx: &mut Call<'_>) -> Results {
     let results = read_all(cx, id, first)?;
     let nothing = cx.kind(-(i32::try_from(results).unwrap_or(1))) == Kind::Nil;
     if nothing && close {
-        cx.host().close_file(id);
+        // It was only read.
+        let _ = cx.host().close_file(id);
     }
     Ok(results)
 }
@@ -414,55 +406,40 @@ fn outcome(cx: &mut Call<'_>, result: Result<(), FsError>) -> Results {
     Ok(2)
 }
 
-pub(crate) fn make_folder(rt: &mut Runtime, path: &str) -> Result<(), FsError> {
-    match rt.volume(path) {
-        // Its buffer holds 63 characters; one is no name.
-        Some((_, rest)) if rest.len() > 63 || rest.len() < 2 => Err(FsError::NoEntry),
-        Some((volume, rest)) => volume.make_folder(rest),
-        None => Ok(()),
-    }
-}
-
-pub(crate) fn remove_folder(rt: &mut Runtime, path: &str) -> Result<(), FsError> {
-    match rt.volume(path) {
-        Some((volume, rest)) => volume.remove(rest),
-        None => Ok(()),
-    }
-}
-
 fn mkdir(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let result = make_folder(cx.host(), &path);
+    let result = cx.host().make_folder(&path);
     outcome(cx, result)
 }
 
 fn rmdir(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let result = remove_folder(cx.host(), &path);
+    let result = cx.host().remove_folder(&path);
     outcome(cx, result)
 }
 
 /// `io.dexist(path)` of the new core.
 fn folder_exists(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let found = match cx.host().volume(&path) {
-        Some((volume, rest)) => volume.list(rest).is_some(),
-        None => true,
-    };
+    let found = cx.host().folder_exists(&path);
     cx.push_boolean(found);
     Ok(1)
 }
 
-/// `io.lsdir(path, count, offset)`. Sizes are looked up by path and name put
+/// `io.lsdir(path, count, offset)`. V1112 looks sizes up by path and name put
 /// together: without a slash at the path's end they are 0.
 fn lsdir(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
     let count = cx.opt_integer(2, 10)?;
     let count = usize::try_from(count).unwrap_or(10).min(100);
     let offset = usize::try_from(cx.opt_integer(3, 0)?).unwrap_or(0);
-    let hidden = if counts_dots(&path) { 2 } else { 0 };
+    // On the root the offset counts `.` and `..`, which are not shown.
+    let root = cx.host().mount_of(&path).0 == Mount::Root;
+    let hidden = if root { 2 } else { 0 };
     let offset = offset.saturating_sub(hidden);
     let entries = cx.host().list_folder(&path);
+    let slash = cx.host().config.core.is_new() && !path.ends_with('/');
+    let folder_path = if slash { format!("{path}/") } else { path };
     cx.push_boolean(true);
     cx.push_table(0, 0);
     let shown = entries.into_iter().skip(offset).take(count);
@@ -470,7 +447,7 @@ fn lsdir(cx: &mut Call<'_>) -> Results {
         cx.push_table(0, 3);
         cx.push_integer(folder.into());
         cx.set_field(-2, "type");
-        let size = cx.host().read_file(&format!("{path}{name}"));
+        let size = cx.host().read_file(&format!("{folder_path}{name}"));
         let size = size.filter(|_| !folder).map_or(0, |content| content.len());
         cx.push_bytes(name.as_bytes());
         cx.set_field(-2, "name");
@@ -481,24 +458,9 @@ fn lsdir(cx: &mut Call<'_>) -> Results {
     Ok(2)
 }
 
-/// Formats the volume mounted at exactly this prefix.
-pub(crate) fn format(rt: &mut Runtime, prefix: &str) -> bool {
-    let mounted = Mount::ALL.iter().find(|(_, known, _)| *known == prefix);
-    match mounted.and_then(|_| rt.volume(prefix)) {
-        Some((volume, _)) => {
-            volume.format();
-            true
-        }
-        None => {
-            rt.lib_line(Level::Error, &format!("vfs no such mount point {prefix}"));
-            false
-        }
-    }
-}
-
 fn mkfs(cx: &mut Call<'_>) -> Results {
     let prefix = cx.check_text(1)?;
-    let done = format(cx.host(), &prefix);
+    let done = cx.host().format(&prefix);
     cx.push_boolean(done);
     cx.push_integer(if done { 0 } else { -1 });
     Ok(2)
@@ -506,11 +468,11 @@ fn mkfs(cx: &mut Call<'_>) -> Results {
 
 fn lsmount(cx: &mut Call<'_>) -> Results {
     cx.push_table(0, 0);
-    for ((_, prefix, fs), index) in Mount::ALL.iter().zip(1..) {
+    for (point, index) in cx.host().mounts.clone().iter().zip(1..) {
         cx.push_table(0, 2);
-        cx.push_bytes(prefix.as_bytes());
+        cx.push_bytes(point.prefix.as_bytes());
         cx.set_field(-2, "path");
-        cx.push_bytes(fs.as_bytes());
+        cx.push_bytes(point.fs.as_bytes());
         cx.set_field(-2, "fs");
         cx.set_item(-2, index);
     }

@@ -3,7 +3,6 @@
 use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::fs::Mount;
 use crate::libs::{Library, io};
 use crate::rtc::{Civil, from_unix, to_unix};
 
@@ -146,11 +145,7 @@ fn date(cx: &mut Call<'_>) -> Results {
 
 fn remove(cx: &mut Call<'_>) -> Results {
     let path = cx.check_text(1)?;
-    let removed = match cx.host().volume(&path) {
-        Some((volume, rest)) => volume.remove(rest).is_ok(),
-        None => false,
-    };
-    if !removed {
+    if cx.host().remove_path(&path).is_err() {
         return io::failure(cx, Some(&path));
     }
     cx.push_boolean(true);
@@ -160,13 +155,7 @@ fn remove(cx: &mut Call<'_>) -> Results {
 /// Within one file system only.
 fn rename(cx: &mut Call<'_>) -> Results {
     let (from, to) = (cx.check_text(1)?, cx.check_text(2)?);
-    let (mount, target) = Mount::of(&to);
-    let renamed = Mount::of(&from).0 == mount
-        && match cx.host().volume(&from) {
-            Some((volume, rest)) => volume.rename(rest, target).is_ok(),
-            None => false,
-        };
-    if !renamed {
+    if cx.host().rename_path(&from, &to).is_err() {
         return io::failure(cx, None);
     }
     cx.push_boolean(true);

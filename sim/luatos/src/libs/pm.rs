@@ -266,6 +266,7 @@ impl Runtime {
         let ap = match self.reason {
             PowerOnReason::Power => 0,
             PowerOnReason::Update | PowerOnReason::Software => 2,
+            PowerOnReason::Exception => 4,
             PowerOnReason::Watchdog => 8,
             PowerOnReason::ResetKey => 1,
         };

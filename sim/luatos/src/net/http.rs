@@ -208,7 +208,8 @@ impl Runtime {
         let (socket, file) = (request.socket, request.file.take());
         let (status, sink) = (request.status, request.sink.clone());
         if let Some(file) = file {
-            self.close_file(file);
+            // Nobody asks what became of it.
+            let _ = self.close_file(file);
         }
         if let Sink::File(path) = sink
             && code >= 0
@@ -216,10 +217,8 @@ impl Runtime {
         {
             let line = format!("http download fail, remove file {path}");
             self.lib_line(Level::Warn, &line);
-            if let Some((volume, rest)) = self.volume(&path) {
-                // A file that is gone already needs no removal.
-                let _ = volume.remove(rest);
-            }
+            // A file that is gone already needs no removal.
+            let _ = self.remove_path(&path);
         }
         self.network.finish(now, socket);
         self.touch_outside();

@@ -194,11 +194,12 @@ impl Runtime {
     /// Opens the local file of a transfer; false if it cannot be opened.
     pub(crate) fn ftp_set_files(&mut self, pull: bool, local: &str, remote: &[u8]) -> bool {
         if let Some(file) = self.ftp.file.take() {
-            self.close_file(file);
+            // Nobody asks what became of it.
+            let _ = self.close_file(file);
         }
-        if pull && let Some((volume, rest)) = self.volume(local) {
+        if pull {
             // What is not there needs no removal.
-            let _ = volume.remove(rest);
+            let _ = self.remove_path(local);
         }
         self.ftp.file = self.open_file(local, if pull { "wb+" } else { "rb" });
         if self.ftp.file.is_none() {
@@ -355,7 +356,8 @@ impl Runtime {
 
     fn ftp_fail(&mut self) {
         if let Some(file) = self.ftp.file.take() {
-            self.close_file(file);
+            // Nobody asks what became of it.
+            let _ = self.close_file(file);
         }
         self.ftp_idle(Outcome::Failed);
     }

@@ -120,7 +120,8 @@ impl Runtime {
             return self.ftp_idle(Outcome::Text);
         }
         if let Some(file) = self.ftp.file.take() {
-            self.close_file(file);
+            // Nobody asks what became of it.
+            let _ = self.close_file(file);
         }
         self.ftp_idle(Outcome::Done);
     }
@@ -130,8 +131,8 @@ impl Runtime {
         let now = self.now();
         let mut offset = 0;
         let mut open = true;
-        while let Some(file) = self.ftp.file.and_then(|id| self.files.get_mut(id)) {
-            let piece = file.read(UPLOAD);
+        while let Some(file) = self.ftp.file {
+            let piece = self.read_open(file, UPLOAD);
             if piece.is_empty() {
                 break;
             }
@@ -181,7 +182,8 @@ impl Runtime {
             return self.ftp_await(Expect::StoreLinger, UPLOAD_LINGER);
         }
         if let Some(file) = self.ftp.file.take() {
-            self.close_file(file);
+            // Nobody asks what became of it.
+            let _ = self.close_file(file);
         }
         self.ftp_idle(Outcome::Done);
     }

@@ -1,14 +1,21 @@
 //! What one small script sees of a quirk on V1112: the lines it must give, in
 //! their order.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod files;
 
 use airbench_luatos::Core;
 use support::run;
 
-/// The lines contain the texts, one line each, in this order.
 fn prints(code: &str, texts: &[&str]) {
-    let lines = run(Core::V1112, code);
+    prints_on(Core::V1112, code, texts);
+}
+
+/// The lines contain the texts, one line each, in this order.
+fn prints_on(core: Core, code: &str, texts: &[&str]) {
+    let lines = run(core, code);
     let mut rest = lines.iter();
     for text in texts {
         assert!(
