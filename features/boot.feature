@@ -125,12 +125,12 @@ Feature: Boot
   Scenario: A function without a model says so
     Given the main script:
       """
-      local ok, message = pcall(uart.createSoft, 1, 0, 2, 0)
-      log.info("soft", ok, message)
+      local ok, message = pcall(debug.sethook, print, "l")
+      log.info("hook", ok, message)
       """
     When the board is powered on
-    Then the log shows "E/uart not modelled: uart.createSoft" within 1 s
-    And the log shows "soft\tfalse\tnot modelled: uart.createSoft" within 1 s
+    Then the log shows "E/debug not modelled: debug.sethook" within 1 s
+    And the log shows "hook\tfalse\tnot modelled: debug.sethook" within 1 s
 
   Scenario: Calls to graphics are accepted and named once
     Given the main script:

@@ -55,6 +55,12 @@ pub struct RunOptions {
     /// What is wired to UART0.
     #[arg(long, value_name = "PEER")]
     pub uart0: Option<Peer>,
+    /// What is wired to the pins of uart.createSoft (UART4).
+    #[arg(long, value_name = "PEER")]
+    pub uart4: Option<Peer>,
+    /// What is at the other end of uart.VUART_0, the virtual UART over USB.
+    #[arg(long, value_name = "PEER")]
+    pub vuart: Option<Peer>,
     /// Folder with libraries that Luatools would add (libnet ...); repeatable.
     #[arg(long, value_name = "DIR")]
     pub lib: Vec<PathBuf>,

@@ -95,6 +95,8 @@ fn peers(options: &RunOptions) -> impl Iterator<Item = (u8, &Peer)> {
         (0, &options.uart0),
         (1, &options.uart1),
         (2, &options.uart2),
+        (4, &options.uart4),
+        (0x20, &options.vuart),
     ];
     slots
         .into_iter()
@@ -132,7 +134,11 @@ fn attach(
             Peer::Stdio => peer::attach_stdio(world, uart, typed.clone()),
             Peer::Pty => {
                 let terminal = peer::attach_pty(world, uart, typed.clone())?;
-                eprintln!("airbench: UART{uart} is {}", terminal.path);
+                let name = match uart {
+                    0x20 => "VUART_0".to_owned(),
+                    uart => format!("UART{uart}"),
+                };
+                eprintln!("airbench: {name} is {}", terminal.path);
                 terminals.push(terminal);
             }
         }

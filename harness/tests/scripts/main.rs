@@ -380,3 +380,27 @@ fn extreme_arguments_end_in_an_answer() {
         ],
     );
 }
+
+/// The id of a soft UART exists from the first attempt on, and only four timers
+/// can serve one.
+#[test]
+fn a_soft_uart_needs_timers_that_can_serve_it() {
+    prints(
+        r#"print("before", uart.exist(4), uart.setup(4), uart.on(4, "sent", print))
+        print("timer 3", uart.createSoft(21, 3, 1, 2))
+        print("raises", pcall(uart.createSoft, "x"))
+        print("taken", uart.createSoft(21, 0, 1, 2), uart.exist(4))
+        uart.close(4)
+        print("again", uart.createSoft(21, 0, 1, 2), uart.write(4, "lost"), uart.setup(4))
+        uart.close(4)
+        print("dead", uart.setup(4), uart.createSoft(21, 0, 1, 2), uart.read(4) == "")"#,
+        &[
+            "before\tfalse\t-1\tno such uart id",
+            "timer 3\tnil",
+            "raises\tfalse\tbad argument #1",
+            "taken\tnil\ttrue",
+            "again\t4\t0\t0",
+            "dead\t0\tnil\ttrue",
+        ],
+    );
+}

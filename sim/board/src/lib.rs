@@ -320,13 +320,8 @@ impl Board {
         bytes: &[u8],
         framing: Option<Framing>,
     ) -> bool {
-        match self.runtime.uarts.port(id) {
-            Some(port) => {
-                port.send_to_device(now, bytes.to_vec(), framing);
-                true
-            }
-            None => false,
-        }
+        let uarts = &mut self.runtime.uarts;
+        uarts.send_to_device(now, id, bytes, framing)
     }
 
     /// Drives a pin from outside; some wake a sleeping board.
@@ -379,10 +374,7 @@ impl Board {
 
     /// A UART is set up.
     pub fn uart_is_open(&mut self, id: u8) -> bool {
-        self.runtime
-            .uarts
-            .port(id)
-            .is_some_and(|port| port.framing().is_some())
+        self.runtime.uarts.is_open(id)
     }
 
     /// How long the script has computed without waiting.

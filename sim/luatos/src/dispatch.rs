@@ -4,7 +4,8 @@ use airbench_lua32::Kind;
 
 use crate::args::{Call, Results};
 use crate::libs::{
-    errdump, ftp, gpio, http, libgnss, mobile, mqtt, repl, rtos, sms, socket, uart, websocket,
+    errdump, ftp, gpio, http, libgnss, mobile, mqtt, repl, rtos, sms, socket, soft_uart, uart,
+    websocket,
 };
 use crate::message::{Arg, Message};
 
@@ -17,6 +18,8 @@ pub(crate) fn handle(cx: &mut Call<'_>, message: Message) -> Results {
         },
         Message::UartReceive(id, len) => uart::on_receive(cx, id, len),
         Message::UartSent(id) => uart::on_sent(cx, id),
+        Message::SoftUartReceive(end) => soft_uart::on_receive(cx, end),
+        Message::SoftUartSent => soft_uart::on_sent(cx),
         Message::Gpio(pin, level, stable) => gpio::on_interrupt(cx, pin, level, stable),
         Message::Pulse(pin, us) => gpio::on_pulse(cx, pin, us),
         Message::Sms(sms) => sms::on_message(cx, sms),

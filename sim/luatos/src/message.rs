@@ -31,6 +31,10 @@ pub(crate) enum Message {
     UartReceive(u8, i32),
     /// Everything written to a UART has left.
     UartSent(u8),
+    /// The soft UART has received; true: a burst has ended.
+    SoftUartReceive(bool),
+    /// A write to the soft UART has left.
+    SoftUartSent,
     /// A pin's interrupt: pin, level, and whether it had to be stable.
     Gpio(u8, u8, bool),
     /// The length of a pulse on a pin, in microseconds.

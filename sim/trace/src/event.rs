@@ -30,10 +30,12 @@ pub enum Source {
     Server = 9,
     /// The person or script at the bench.
     Bench = 10,
+    /// The UART that `uart.createSoft` makes of pins.
+    Uart4 = 11,
 }
 
 impl Source {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::World,
         Self::Board,
         Self::Console,
@@ -45,6 +47,7 @@ impl Source {
         Self::Link,
         Self::Server,
         Self::Bench,
+        Self::Uart4,
     ];
 
     /// The source with this number in the file format.
@@ -52,12 +55,13 @@ impl Source {
         Self::ALL.get(usize::from(n)).copied()
     }
 
-    /// The UART with this LuatOS id (0..2, 0x20 for the virtual one).
+    /// The UART with this LuatOS id (0 to 2, 4 for the soft one, 0x20 for the virtual one).
     pub fn uart(id: u8) -> Option<Self> {
         match id {
             0 => Some(Self::Uart0),
             1 => Some(Self::Uart1),
             2 => Some(Self::Uart2),
+            4 => Some(Self::Uart4),
             0x20 => Some(Self::Vuart),
             _ => None,
         }
@@ -77,6 +81,7 @@ impl Source {
             Self::Link => "link",
             Self::Server => "server",
             Self::Bench => "bench",
+            Self::Uart4 => "uart4",
         }
     }
 }

@@ -9,6 +9,8 @@
 //! while streaming when the cache holds more than its size (facts D.3). What
 //! the device writes leaves in chunks at line rate ([`Port::poll`]).
 //!
+//! A [`SoftPort`] is the same for a UART that the firmware makes of pins and timers.
+//!
 //! # Not modelled
 //! * Bit errors and line breaks; a peer at another baud rate loses everything
 //!   ([`Lost::Framing`]).
@@ -18,6 +20,8 @@
 
 mod framing;
 mod port;
+mod soft;
 
 pub use framing::{Framing, Parity};
 pub use port::{Lost, Output, Port, Tunables};
+pub use soft::{SoftOutput, SoftPort, SoftSetup};

@@ -46,6 +46,7 @@ pub(crate) mod rtc;
 pub(crate) mod rtos;
 pub(crate) mod sms;
 pub(crate) mod socket;
+pub(crate) mod soft_uart;
 pub(crate) mod spi;
 pub(crate) mod string;
 mod suites;

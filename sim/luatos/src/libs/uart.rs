@@ -6,7 +6,7 @@ use airbench_trace::{Kind as EventKind, Source};
 use airbench_uart::{Framing, Output, Parity, Port, Tunables};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::{Library, libgnss, zbuff};
+use crate::libs::{Library, libgnss, soft_uart, zbuff};
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -25,6 +25,7 @@ pub(crate) const LIBRARY: Library = Library {
         ("close", close),
         ("exist", exist),
         ("wait485", wait485),
+        ("createSoft", soft_uart::create),
     ],
     constants: &[],
 };
@@ -54,6 +55,7 @@ struct Slot {
 #[derive(Debug)]
 pub struct Uarts {
     slots: Vec<Slot>,
+    pub(super) soft: soft_uart::Soft,
 }
 
 impl Uarts {
@@ -67,32 +69,62 @@ impl Uarts {
             heard: [false; 2],
         };
         Self {
-            slots: [0, 1, 2, 3, VUART].into_iter().map(slot).collect(),
+            slots: [0, 1, 2, 3, soft_uart::ID, VUART].map(slot).into(),
+            soft: soft_uart::Soft::default(),
         }
     }
 
+    /// Callbacks of a port; those of the soft one once it was created.
     fn slot(&mut self, id: u8) -> Option<&mut Slot> {
+        if id == soft_uart::ID && !self.soft.known {
+            return None;
+        }
         // Every id from the USB port's on leads to it.
         let id = id.min(VUART);
         self.slots.iter_mut().find(|slot| slot.id == id)
     }
 
-    /// The line model of a port; ids 0 to 3 and 0x20 exist.
-    pub fn port(&mut self, id: u8) -> Option<&mut Port> {
-        self.slot(id).map(|slot| &mut slot.port)
+    /// The line model of a real port; ids 0 to 3 and 0x20 exist.
+    fn port(&mut self, id: u8) -> Option<&mut Port> {
+        let real = id != soft_uart::ID;
+        self.slot(id).filter(|_| real).map(|slot| &mut slot.port)
+    }
+
+    /// A peer begins to send. False if there is no such port.
+    pub fn send_to_device(
+        &mut self,
+        now: Instant,
+        id: u8,
+        bytes: &[u8],
+        framing: Option<Framing>,
+    ) -> bool {
+        if id == soft_uart::ID {
+            self.soft.port.send_to_device(now, bytes.to_vec(), framing);
+            return true;
+        }
+        let port = self.port(id);
+        port.map(|port| port.send_to_device(now, bytes.to_vec(), framing))
+            .is_some()
+    }
+
+    /// A port is set up.
+    pub fn is_open(&mut self, id: u8) -> bool {
+        if id == soft_uart::ID {
+            return self.soft.port.setup().is_some();
+        }
+        self.port(id).is_some_and(|port| port.framing().is_some())
     }
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.slots
-            .iter()
-            .filter_map(|slot| slot.port.next_wake())
-            .min()
+        let real = self.slots.iter().filter_map(|slot| slot.port.next_wake());
+        real.chain(self.soft.next_wake()).min()
     }
 }
 
 impl Runtime {
     /// Lets the ports work until `now`.
     pub(crate) fn drive_uarts(&mut self, now: Instant) {
+        self.drive_soft_uart(now);
         for index in 0..self.uarts.slots.len() {
             while let Some(output) = self.uarts.slots[index].port.poll(now) {
                 let slot = &mut self.uarts.slots[index];
@@ -151,7 +183,8 @@ fn setup(cx: &mut Call<'_>) -> Results {
         2 => Parity::Even,
         _ => Parity::None,
     };
-    let cache = cx.opt_integer(7, 1024)?.clamp(*CACHE.start(), *CACHE.end());
+    let asked = cx.opt_integer(7, 1024)?;
+    let cache = asked.clamp(*CACHE.start(), *CACHE.end());
     let framing = Framing {
         baud: u32::try_from(baud).unwrap_or(0).max(1),
         data_bits: u8::try_from(data_bits).unwrap_or(8).clamp(5, 9),
@@ -163,6 +196,11 @@ fn setup(cx: &mut Call<'_>) -> Results {
         parity,
     };
     let rt = cx.host();
+    if id == soft_uart::ID {
+        let opened = soft_uart::setup(rt, framing, asked);
+        cx.push_integer(if opened { 0 } else { -1 });
+        return Ok(1);
+    }
     let now = rt.now();
     let opened = match rt.uarts.port(id) {
         Some(port) => {
@@ -240,6 +278,9 @@ pub(crate) fn on_sent(cx: &mut Call<'_>, id: u8) -> Results {
 /// Takes up to `max` bytes; a read that empties the cache makes room for new
 /// notifications.
 pub(crate) fn take(rt: &mut Runtime, id: u8, max: usize) -> Vec<u8> {
+    if id == soft_uart::ID {
+        return rt.uarts.soft.port.read(max);
+    }
     let now = rt.now();
     let Some(slot) = rt.uarts.slot(id) else {
         return Vec::new();
@@ -293,6 +334,9 @@ fn rx(cx: &mut Call<'_>) -> Results {
 
 /// Writes and gives what the firmware returns.
 pub(crate) fn send(rt: &mut Runtime, id: u8, bytes: &[u8]) -> i32 {
+    if id == soft_uart::ID && rt.uarts.soft.known {
+        return soft_uart::send(rt, bytes);
+    }
     if !exists(id) {
         return -1;
     }
@@ -356,33 +400,45 @@ fn rx_size(cx: &mut Call<'_>) -> Results {
     let id = id(cx)?;
     let rt = cx.host();
     let now = rt.now();
-    let size = rt.uarts.port(id).map_or(0, |port| port.rx_size(now));
+    let size = match id {
+        soft_uart::ID => rt.uarts.soft.port.rx_size(),
+        _ => rt.uarts.port(id).map_or(0, |port| port.rx_size(now)),
+    };
     cx.push_integer(i32::try_from(size).unwrap_or(i32::MAX));
     Ok(1)
 }
 
 fn rx_clear(cx: &mut Call<'_>) -> Results {
-    with_port(cx, Port::clear)
+    with_port(cx, Port::clear, |soft| {
+        soft.port.read(usize::MAX);
+    })
 }
 
 fn close(cx: &mut Call<'_>) -> Results {
-    with_port(cx, Port::close)
+    with_port(cx, Port::close, soft_uart::Soft::close)
 }
 
 /// Does something to the port of the first argument, if it exists.
-fn with_port(cx: &mut Call<'_>, work: fn(&mut Port, Instant)) -> Results {
+fn with_port(
+    cx: &mut Call<'_>,
+    work: fn(&mut Port, Instant),
+    soft: fn(&mut soft_uart::Soft),
+) -> Results {
     let id = id(cx)?;
     let rt = cx.host();
     let now = rt.now();
-    if let Some(port) = rt.uarts.port(id) {
+    if id == soft_uart::ID {
+        soft(&mut rt.uarts.soft);
+    } else if let Some(port) = rt.uarts.port(id) {
         work(port, now);
     }
     Ok(0)
 }
 
 fn exist(cx: &mut Call<'_>) -> Results {
-    let exists = exists(id(cx)?);
-    cx.push_boolean(exists);
+    let id = id(cx)?;
+    let soft = id == soft_uart::ID && cx.host().uarts.soft.known;
+    cx.push_boolean(exists(id) || soft);
     Ok(1)
 }
 
