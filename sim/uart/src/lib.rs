@@ -14,7 +14,7 @@
 //! # Not modelled
 //! * Bit errors and line breaks; a peer at another baud rate loses everything
 //!   ([`Lost::Framing`]).
-//! * Flow control, RS-485 direction pins, sleep and wake-up (UART1's `-1`).
+//! * Flow control, sleep and wake-up (UART1's `-1`).
 
 #![forbid(unsafe_code)]
 

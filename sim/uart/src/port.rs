@@ -224,6 +224,11 @@ impl Port {
         self.outgoing.iter().map(|(_, bytes)| bytes.len()).sum()
     }
 
+    /// When everything written will have left.
+    pub fn drained_at(&self) -> Option<Instant> {
+        self.outgoing.back().map(|(end, _)| *end)
+    }
+
     /// The next thing the port does by itself up to `now`.
     pub fn poll(&mut self, now: Instant) -> Option<Output> {
         if let Some(output) = self.pending.pop_front() {

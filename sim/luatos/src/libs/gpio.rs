@@ -312,6 +312,14 @@ fn write(rt: &mut Runtime, pin: usize, level: u8) {
     }
 }
 
+/// A driver takes a pin for itself and drives it.
+pub(crate) fn drive_output(rt: &mut Runtime, pin: u8, level: u8) {
+    if let Some(state) = rt.gpio.pins.get_mut(usize::from(pin)) {
+        state.mode = Mode::Output;
+        write(rt, pin.into(), level);
+    }
+}
+
 /// Pads and pins out of range are ignored without a word.
 fn set(cx: &mut Call<'_>) -> Results {
     let pin = cx.check_integer(1)?;

@@ -41,6 +41,7 @@ pub(crate) mod pm;
 pub(crate) mod protobuf;
 pub(crate) mod pwm;
 pub(crate) mod repl;
+mod rs485;
 pub(crate) mod rsa;
 pub(crate) mod rtc;
 pub(crate) mod rtos;

@@ -5,6 +5,7 @@ use airbench_trace::{Kind as EventKind, Source};
 use airbench_uart::{Framing, SoftOutput, SoftPort, SoftSetup};
 
 use crate::args::{Args, Call, Results};
+use crate::libs::rs485::Rs485;
 use crate::message::Message;
 use crate::runtime::{Level, Runtime};
 
@@ -32,6 +33,7 @@ pub(crate) struct Soft {
     pub(super) known: bool,
     /// A write before the set-up never leaves, nor does any after it.
     stuck: bool,
+    rs485: Option<Rs485>,
 }
 
 impl Soft {
@@ -64,6 +66,7 @@ impl Soft {
         self.port.close();
         self.state = State::Free;
         self.stuck = false;
+        self.rs485 = None;
     }
 }
 
@@ -102,7 +105,7 @@ pub(super) fn create(cx: &mut Call<'_>) -> Results {
 }
 
 /// Sets the soft UART up: 0, or -1.
-pub(super) fn setup(rt: &mut Runtime, framing: Framing, cache: i32) -> bool {
+pub(super) fn setup(rt: &mut Runtime, framing: Framing, cache: i32, rs485: Option<Rs485>) -> bool {
     let bytes = 2 * usize::try_from(cache).unwrap_or(0);
     if bytes > rt.system_heap.free() {
         rt.lib_line(Level::Error, "uart soft uart no mem!");
@@ -110,6 +113,10 @@ pub(super) fn setup(rt: &mut Runtime, framing: Framing, cache: i32) -> bool {
         return false;
     }
     let opened = rt.uarts.soft.open(framing, cache);
+    rt.uarts.soft.rs485 = rs485;
+    if let Some(rs485) = rs485 {
+        rs485.listen(rt);
+    }
     if !opened {
         rt.line("luat_uart_setup 209:uart.setup FAIL!!!");
     }
@@ -127,6 +134,9 @@ pub(super) fn send(rt: &mut Runtime, bytes: &[u8]) -> i32 {
     soft.stuck |= soft.port.setup().is_none();
     if !soft.stuck && !bytes.is_empty() {
         soft.port.write(now, bytes);
+        if let Some(rs485) = soft.rs485 {
+            rs485.talk(rt);
+        }
         rt.touch_outside();
     }
     0
@@ -169,6 +179,9 @@ pub(crate) fn on_sent(cx: &mut Call<'_>) -> Results {
     if rt.uarts.soft.port.start(now) {
         rt.touch_outside();
         return Ok(0);
+    }
+    if let Some(rs485) = rt.uarts.soft.rs485 {
+        rs485.listen(rt);
     }
     super::uart::on_sent(cx, ID)
 }

@@ -6,9 +6,10 @@ use airbench_trace::{Kind as EventKind, Source};
 use airbench_uart::{Framing, Output, Parity, Port, Tunables};
 
 use crate::args::{Args, Call, Results};
+use crate::libs::rs485::{self, Rs485};
 use crate::libs::{Library, libgnss, soft_uart, zbuff};
 use crate::message::Message;
-use crate::runtime::{Level, Runtime};
+use crate::runtime::{Level, Runtime, Wait, suspend};
 
 pub(crate) const LIBRARY: Library = Library {
     name: "uart",
@@ -49,6 +50,7 @@ struct Slot {
     on_sent: Option<Ref>,
     /// A callback was ever given: before that the driver tells nobody.
     heard: [bool; 2],
+    rs485: Option<Rs485>,
 }
 
 /// The serial ports of a device.
@@ -67,6 +69,7 @@ impl Uarts {
             on_receive: None,
             on_sent: None,
             heard: [false; 2],
+            rs485: None,
         };
         Self {
             slots: [0, 1, 2, 3, soft_uart::ID, VUART].map(slot).into(),
@@ -116,7 +119,10 @@ impl Uarts {
     }
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let real = self.slots.iter().filter_map(|slot| slot.port.next_wake());
+        let real = self.slots.iter().filter_map(|slot| {
+            let switch = slot.rs485.and_then(|rs485| rs485.due);
+            Instant::earliest([slot.port.next_wake(), switch])
+        });
         real.chain(self.soft.next_wake()).min()
     }
 }
@@ -143,16 +149,37 @@ impl Runtime {
                     }
                     Output::Receive(_) => {}
                     Output::Sent(bytes) => self.record(source, EventKind::Tx, bytes),
-                    Output::Drained if slot.heard[1] => {
-                        self.bus.push_back(Message::UartSent(id));
-                    }
-                    Output::Drained => {}
+                    Output::Drained => match &mut slot.rs485 {
+                        Some(rs485) => rs485.drained(now),
+                        None => self.tell_sent(index),
+                    },
                     Output::Lost(why, count) => {
                         let text = format!("{count} {why:?}").to_lowercase();
                         self.record(source, EventKind::Lost, text);
                     }
                 }
             }
+            self.switch_rs485(index, now);
+        }
+    }
+
+    /// Everything written to a port has left, as far as the driver can tell.
+    fn tell_sent(&mut self, index: usize) {
+        let slot = &self.uarts.slots[index];
+        if slot.heard[1] {
+            self.bus.push_back(Message::UartSent(slot.id));
+        }
+    }
+
+    /// The transceiver listens again when its time has come.
+    fn switch_rs485(&mut self, index: usize, now: Instant) {
+        let Some(rs485) = &mut self.uarts.slots[index].rs485 else {
+            return;
+        };
+        if rs485.due.is_some_and(|at| at <= now) {
+            rs485.due = None;
+            rs485.listen(self);
+            self.tell_sent(index);
         }
     }
 }
@@ -195,9 +222,10 @@ fn setup(cx: &mut Call<'_>) -> Results {
         },
         parity,
     };
+    let rs485 = rs485::arguments(cx, baud)?;
     let rt = cx.host();
     if id == soft_uart::ID {
-        let opened = soft_uart::setup(rt, framing, asked);
+        let opened = soft_uart::setup(rt, framing, asked, rs485);
         cx.push_integer(if opened { 0 } else { -1 });
         return Ok(1);
     }
@@ -212,6 +240,12 @@ fn setup(cx: &mut Call<'_>) -> Results {
     if !opened {
         rt.line("luat_uart_setup 209:uart.setup FAIL!!!");
     } else if id < VUART {
+        if let Some(slot) = rt.uarts.slot(id) {
+            slot.rs485 = rs485;
+        }
+        if let Some(rs485) = rs485 {
+            rs485.listen(rt);
+        }
         let line = format!("Uart_BaseInitEx 1049:uart {id} rx cache {cache} dma 512");
         rt.line(line);
     }
@@ -341,6 +375,9 @@ pub(crate) fn send(rt: &mut Runtime, id: u8, bytes: &[u8]) -> i32 {
         return -1;
     }
     let now = rt.now();
+    if let Some(rs485) = rt.uarts.slot(id).and_then(|slot| slot.rs485) {
+        rs485.talk(rt);
+    }
     // The driver's cache grows as long as there is memory.
     let free = rt.system_heap.free();
     let sent = rt
@@ -442,8 +479,22 @@ fn exist(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// RS-485 direction pins are not modelled; without one the answer is 0.
+/// Waits until everything written has left and switches the transceiver: how
+/// often it has looked. 0 without one.
 fn wait485(cx: &mut Call<'_>) -> Results {
-    cx.push_integer(0);
+    let id = id(cx)?;
+    let slot = cx.host().uarts.slot(id);
+    let found = slot.and_then(|slot| Some((slot.rs485.as_mut()?, slot.port.drained_at())));
+    let Some((rs485, drained)) = found.filter(|_| id < VUART) else {
+        cx.push_integer(0);
+        return Ok(1);
+    };
+    rs485.due = None;
+    let rs485 = *rs485;
+    let now = cx.host().now();
+    let until = drained.unwrap_or(now).max(now);
+    suspend(cx, Wait::Until(until));
+    rs485.listen(cx.host());
+    cx.push_integer(rs485::turns(until.since(now)));
     Ok(1)
 }
