@@ -5,6 +5,7 @@
 mod support;
 
 use airbench_luatos::Core;
+use airbench_trace::Kind;
 use support::run;
 
 /// Both cores print what they should; the texts are parts of one line each.
@@ -204,5 +205,87 @@ fn ftp_over_tls_is_ignored_or_refused() {
             "E/ftp invalid username length 0",
             "I/user.empty -21",
         ],
+    );
+}
+
+#[test]
+fn the_handshake_of_websocket_goes_out_in_three_writes_or_one() {
+    let code = "sys = require('sys')
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            local ws = websocket.create(nil, 'ws://echo.airtun.air32.cn/ws/echo')
+            ws:connect()
+        end) sys.run()";
+    for (core, segments) in [(Core::V1112, 2), (Core::New, 1)] {
+        let world = support::world(core, code);
+        let events: Vec<_> = world.log().since(0).collect();
+        let kinds = events.iter().map(|event| event.kind);
+        let handshake = kinds.clone().position(|kind| kind == Kind::Handshake);
+        let handshake = handshake.expect("the server sees a handshake");
+        // Segments after the last bare acknowledgement, which ends the
+        // three-way handshake. Nagle's algorithm lets the later writes wait for
+        // the answer to the first, and go together.
+        let up = events[..handshake]
+            .iter()
+            .filter(|e| e.kind == Kind::PacketUp);
+        let sizes: Vec<u32> = up.map(|event| event.len - 40).collect();
+        let head = sizes.rsplit(|size| *size == 0).next().unwrap_or_default();
+        assert_eq!(head.len(), segments, "{core:?}: {sizes:?}");
+    }
+}
+
+/// With one adapter the last one registered is the default on both; only the new
+/// core lets a script choose another.
+#[test]
+fn the_default_adapter() {
+    differ(
+        "if socket.dft then print('dft', socket.dft(7)) end
+        print('socket', socket.create(nil, 'task') ~= nil)
+        print('mqtt', mqtt.create(nil, 'broker', 1883) ~= nil)
+        print('chosen', socket.create(1, 'task') ~= nil)",
+        &["socket\ttrue", "mqtt\ttrue", "chosen\ttrue"],
+        &["dft 7 1", "socket false", "mqtt false", "chosen true"],
+    );
+}
+
+#[test]
+fn channels_of_pwm_and_the_serving_cell() {
+    differ(
+        "print('kept', pcall(function()
+            return pwm.setup(1, 1000, 50), pwm.start(1), pwm.setDuty(1, 20), pwm.stop(1), pwm.stop(1)
+        end))
+        sys = require('sys')
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            print('cell', pcall(function() return mobile.scell().cid == mobile.eci() end))
+        end) sys.run()",
+        &["kept\tfalse", "cell\tfalse"],
+        &[
+            "E/pwm pwm_setup channel 1",
+            "E/pwm 请先调用pwm.setup!! 1",
+            "kept true true true true true",
+            "cell true true",
+        ],
+    );
+}
+
+/// `socket.close_all` cuts every connection of the adapter; clients that
+/// reconnect come back.
+#[test]
+fn close_all_cuts_the_clients() {
+    let code = "sys = require('sys')
+        sys.taskInit(function() sys.waitUntil('IP_READY')
+            local c = mqtt.create(nil, 'lbsmqtt.airm2m.com', 1884)
+            c:auth('id') c:autoreconn(true, 3000)
+            c:on(function(_, event) print('event', event)
+                if event == 'conack' and not done then done = true print('all', socket.close_all(1)) end
+            end)
+            c:connect()
+        end) sys.run()";
+    let lines = run(Core::New, code);
+    let events: Vec<_> = lines.iter().filter(|l| l.starts_with("event")).collect();
+    let cut = "W/mqtt network_wait_event ret -1, closing socket";
+    assert!(lines.iter().any(|line| line == cut), "{lines:?}");
+    assert_eq!(
+        events[..3],
+        ["event conack", "event disconnect", "event conack"]
     );
 }

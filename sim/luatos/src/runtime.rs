@@ -248,7 +248,7 @@ impl Runtime {
             uarts,
             gpio: Gpio::default(),
             adc: Adc::default(),
-            pwm: pwm::Channels::new(),
+            pwm: pwm::Channels::default(),
             devices: Devices::new(&config.devices),
             soft_buses: 0,
             spi: BTreeMap::new(),

@@ -49,7 +49,8 @@ fn refused(cx: &mut Call<'_>, line: &str, code: i32) -> Results {
 
 /// `ftp.login(adapter, host, port, user, password, tls, cert, key, pwd)`.
 fn login(cx: &mut Call<'_>) -> Results {
-    let adapter = cx.opt_integer(1, 1)? as u8;
+    let default = cx.host().default_adapter;
+    let adapter = cx.opt_integer(1, default)? as u8;
     let host = cx.check_text(2)?;
     let login = Login {
         adapter,

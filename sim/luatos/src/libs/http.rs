@@ -303,8 +303,8 @@ pub(crate) fn push_awaitable(cx: &mut Call<'_>, topic: &[u8], result: Option<i32
 
 /// A control block for a request, if its adapter has one.
 fn block(cx: &mut Call<'_>, options: &Options) -> Option<SocketId> {
-    let adapter = options.adapter.unwrap_or(1);
     let rt = cx.host();
+    let adapter = options.adapter.unwrap_or(rt.default_adapter);
     if options.fota && options.dst.is_some() {
         rt.lib_line(
             Level::Error,

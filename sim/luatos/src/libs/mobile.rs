@@ -65,6 +65,7 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("setAuto", |_| Ok(0)),
     ("reqCellInfo", request_cell_info),
     ("getCellInfo", cell_info),
+    ("scell", serving_cell),
     ("reset", |cx| {
         cx.host().mobile.reset_request = true;
         cx.host().touch_outside();
@@ -422,6 +423,32 @@ fn cell_info(cx: &mut Call<'_>) -> Results {
             cx.set_field(-2, name);
         }
         cx.set_item(-2, 1);
+    }
+    Ok(1)
+}
+
+/// `mobile.scell()` of the new core: the serving cell without a search.
+fn serving_cell(cx: &mut Call<'_>) -> Results {
+    let mobile = &cx.host().mobile;
+    let (radio, registered) = (mobile.radio, mobile.is_registered());
+    let of_cell = |value| if registered { value } else { 0 };
+    cx.push_table(0, 12);
+    for (name, value) in [
+        ("mcc", of_cell(1)),
+        ("mnc", of_cell(1)),
+        ("earfcn", of_cell(1300)),
+        ("pci", of_cell(101)),
+        ("band", of_cell(3)),
+        ("eci", of_cell(radio.eci)),
+        ("cid", of_cell(radio.eci)),
+        ("tac", of_cell(radio.tac)),
+        ("snr", radio.snr),
+        ("rsrp", radio.rsrp),
+        ("rsrq", radio.rsrq),
+        ("rssi", radio.rssi),
+    ] {
+        cx.push_integer(value);
+        cx.set_field(-2, name);
     }
     Ok(1)
 }

@@ -87,7 +87,8 @@ fn security(cx: &mut Call<'_>) -> Security {
 
 /// `mqtt.create(adapter, host, port, tls, options)`.
 fn create(cx: &mut Call<'_>) -> Results {
-    let adapter = cx.opt_integer(1, 1)?;
+    let default = cx.host().default_adapter;
+    let adapter = cx.opt_integer(1, default)?;
     let host = if cx.is_integer(2) {
         String::new()
     } else {

@@ -466,6 +466,8 @@ fn close_all(cx: &mut Call<'_>) -> Results {
         for ctrl in rt.ctrl_ids() {
             rt.ctrl_close(ctrl);
         }
+        rt.mqtt_cut_all();
+        rt.websocket_cut_all();
     }
     cx.push_boolean(known);
     Ok(1)

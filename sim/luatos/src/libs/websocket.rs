@@ -71,7 +71,8 @@ fn this(cx: &mut Call<'_>) -> Result<u32, airbench_lua32::Raise> {
 
 /// `websocket.create(adapter, url, keepalive, ipv6)`.
 fn create(cx: &mut Call<'_>) -> Results {
-    let adapter = cx.opt_integer(1, 1)?;
+    let default = cx.host().default_adapter;
+    let adapter = cx.opt_integer(1, default)?;
     let url = cx.check_text(2)?;
     let keepalive = match cx.to_integer(3) {
         Some(seconds @ 1..) => seconds,

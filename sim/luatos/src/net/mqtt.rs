@@ -219,6 +219,18 @@ impl Runtime {
         }
     }
 
+    /// The adapter has cut the connections of all clients that are on-line. Those
+    /// that connect are cut without a word, and not modelled.
+    pub(crate) fn mqtt_cut_all(&mut self) {
+        let online =
+            |(id, client): (u32, &Mqtt)| matches!(client.state, WAITING | READY).then_some(id);
+        for id in self.mqtts.iter().filter_map(online).collect::<Vec<_>>() {
+            let line = "mqtt network_wait_event ret -1, closing socket";
+            self.lib_line(Level::Warn, line);
+            self.mqtt_close_socket(id);
+        }
+    }
+
     /// `c:disconnect()`.
     pub(crate) fn mqtt_disconnect(&mut self, id: u32) {
         self.mqtt_transmit(id, &packet::DISCONNECT);

@@ -434,6 +434,21 @@ impl Runtime {
         }
     }
 
+    /// The adapter has cut the connections of all clients that are on-line.
+    pub(crate) fn websocket_cut_all(&mut self) {
+        let online = |(id, client): (u32, &WebSocket)| client.ready.then_some(id);
+        for id in self
+            .websockets
+            .iter()
+            .filter_map(online)
+            .collect::<Vec<_>>()
+        {
+            let line = "websocket network_wait_event ret -1, closing socket";
+            self.lib_line(Level::Warn, line);
+            self.websocket_lost(id, "connect");
+        }
+    }
+
     fn websocket_says_reconnect(&mut self, span: Duration) {
         let line = format!("websocket reconnect after {}ms", span.as_millis());
         self.lib_line(Level::Info, &line);
