@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         )));
     }
     let image = if options.fota {
-        fota::package(&image)
+        package(&image)?
     } else {
         image
     };
@@ -74,6 +74,20 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         image.len() * 100 / PARTITION
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A FOTA package that the board has room for.
+fn package(image: &[u8]) -> Result<Vec<u8>, Failure> {
+    let package = fota::package(image);
+    if package.len() > fota::AREA {
+        return Err(Failure::Usage(format!(
+            "the package has {} bytes, the area for it on V1112 FULL {}; the firmware would \
+             write over what is behind it. Leave files out, or compile with --luac --strip",
+            package.len(),
+            fota::AREA
+        )));
+    }
+    Ok(package)
 }
 
 /// What to say of scripts that no board has room for, even as byte code.

@@ -118,8 +118,9 @@ fn boot(cx: &mut Call<'_>) {
         }
         rt.lib_line(Level::Debug, "vfs mount error ret -1");
     }
-    if std::mem::take(&mut rt.refused_update) {
-        libs::report_not_modelled(rt, "fota with compressed or differential sectors");
+    if let Some(why) = rt.refused_update.take() {
+        let text = format!("update refused: {why}");
+        rt.record(Source::Board, EventKind::State, text);
     }
     let opened = libs::open_all(cx);
     assert!(opened.is_ok(), "the libraries open in an empty heap");

@@ -49,6 +49,11 @@ pub fn mqtt_packets(mut bytes: &[u8]) -> usize {
     count
 }
 
+/// The common data of a FOTA package; the length of the image in them.
+pub fn fota_sectors(bytes: &[u8]) -> usize {
+    crate::fota::unpack(bytes).map_or(0, |image| image.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

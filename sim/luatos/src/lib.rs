@@ -15,7 +15,7 @@
 //! # Not modelled
 //! Every function that [`api`] calls not modelled: calling one raises an error
 //! that says so, and the call is counted. Besides: CPU time inside C functions,
-//! EC keys of `rsa`, and compressed FOTA packages.
+//! EC keys of `rsa`, and FOTA packages that change the firmware itself.
 
 #![forbid(unsafe_code)]
 

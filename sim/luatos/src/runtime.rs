@@ -165,7 +165,7 @@ pub struct Runtime {
     pub(crate) gnss: Gnss,
     pub(crate) fota: Fota,
     /// The boot loader could not install an update; said at boot.
-    pub(crate) refused_update: bool,
+    pub(crate) refused_update: Option<fota::Refusal>,
     /// Types that `protobuf.load` has read.
     pub(crate) protobuf: Arc<Schema>,
     /// What the new core's `socket.dft` sets: the adapter of sockets that name
@@ -177,11 +177,11 @@ pub struct Runtime {
 }
 
 /// What the boot loader did with an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Update {
     None,
     Installed,
-    Refused,
+    Refused(fota::Refusal),
 }
 
 /// What the boot loader does before anything else: a waiting update goes into
@@ -190,11 +190,11 @@ fn install_update(config: &mut Config, flash: &mut Flash) -> Update {
     let mut update = Update::None;
     if let Some(data) = flash.update.take() {
         update = match fota::unpack(&data) {
-            Some(image) => {
+            Ok(image) => {
                 flash.scripts = Some(image);
                 Update::Installed
             }
-            None => Update::Refused,
+            Err(why) => Update::Refused(why),
         };
     }
     if let Some(image) = &flash.scripts {
@@ -289,7 +289,10 @@ impl Runtime {
             protobuf: Arc::default(),
             gnss: Gnss::default(),
             fota: Fota::default(),
-            refused_update: update == Update::Refused,
+            refused_update: match update {
+                Update::Refused(why) => Some(why),
+                Update::None | Update::Installed => None,
+            },
             default_adapter: crate::libs::socket::CELLULAR,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),
