@@ -8,7 +8,7 @@ use std::time::Duration;
 use airbench_clock::Instant;
 use airbench_lte::Profile;
 use airbench_luatos::{Core, Device, Scripts};
-use airbench_trace::{Event, Hash};
+use airbench_trace::{Event, Hash, Kind, Source};
 use airbench_world::{Action, Route, Setup};
 
 use crate::bench::{Bench, BenchError, SimBench, Wanted};
@@ -332,15 +332,7 @@ impl Scenario {
         let mut text = format!("{what}\n");
         if let Ok(bench) = self.bench() {
             let events = bench.events(0).await;
-            let shown = &events[events.len().saturating_sub(SHOWN)..];
-            let now = events.last().map_or(Instant::ZERO, |event| event.time);
-            text.push_str(&format!(
-                "\nthe last {} events (until {now}):\n",
-                shown.len()
-            ));
-            for event in shown {
-                text.push_str(&format!("  {event}\n"));
-            }
+            text.push_str(&last_events(&events));
         }
         let file = self.place.file.as_deref().unwrap_or(Path::new("features"));
         let name = regex::escape(&self.place.name);
@@ -354,4 +346,28 @@ impl Scenario {
         ));
         StepError(text)
     }
+}
+
+/// The last events before a failure, as text.
+fn last_events(events: &[Event]) -> String {
+    let now = events.last().map_or(Instant::ZERO, |event| event.time);
+    let (pins, told): (Vec<_>, Vec<_>) = events.iter().partition(|event| is_pin_level(event));
+    let shown = &told[told.len().saturating_sub(SHOWN)..];
+    let first = shown.first().map_or(now, |event| event.time);
+    let left_out = pins.iter().filter(|event| event.time >= first).count();
+    let note = match left_out {
+        0 => String::new(),
+        count => format!("; {count} changes of pins left out"),
+    };
+    let mut text = format!("\nthe last {} events (until {now}{note}):\n", shown.len());
+    for event in shown {
+        text.push_str(&format!("  {event}\n"));
+    }
+    text
+}
+
+/// A pin changed its level: firmware that blinks would leave room for nothing
+/// else.
+fn is_pin_level(event: &Event) -> bool {
+    event.source == Source::Board && event.kind == Kind::State && event.text().starts_with("gpio")
 }

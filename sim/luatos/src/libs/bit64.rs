@@ -136,7 +136,7 @@ fn calculate(cx: &mut Call<'_>, operation: Operation) -> Results {
                 Operation::Divide => a / b,
             };
             if cx.to_boolean(4) {
-                Wide::Integer(x as i64)
+                Wide::Integer(whole(x))
             } else {
                 Wide::Float(x)
             }
@@ -145,13 +145,36 @@ fn calculate(cx: &mut Call<'_>, operation: Operation) -> Results {
     push(cx, result)
 }
 
-/// Wraps; the chip's division by zero gives 0.
+/// A division by zero, which the compiler's run-time library answers: the largest
+/// number of the sign, or all ones.
+fn divided_by_zero(a: i64, unsigned: bool) -> i64 {
+    match a.signum() {
+        0 => 0,
+        _ if unsigned => -1,
+        1 => i64::MAX,
+        _ => i64::MIN,
+    }
+}
+
+/// A float as an integer, as that library converts it: modulo 2^64, and infinity
+/// to -1 or 1.
+fn whole(x: f64) -> i64 {
+    if x.is_infinite() {
+        return -(x.signum() as i64);
+    }
+    // Exact: a remainder of floats is never rounded. Not a number gives 0.
+    let rest = (x.trunc().abs() % 2f64.powi(64)) as u64;
+    let rest = rest.cast_signed();
+    if x < 0.0 { rest.wrapping_neg() } else { rest }
+}
+
+/// Wraps.
 fn integers(operation: Operation, a: i64, b: i64, unsigned: bool) -> i64 {
     match operation {
         Operation::Plus => a.wrapping_add(b),
         Operation::Minus => a.wrapping_sub(b),
         Operation::Times => a.wrapping_mul(b),
-        Operation::Divide if b == 0 => 0,
+        Operation::Divide if b == 0 => divided_by_zero(a, unsigned),
         Operation::Divide if unsigned => (a.cast_unsigned() / b.cast_unsigned()).cast_signed(),
         Operation::Divide => a.wrapping_div(b),
     }

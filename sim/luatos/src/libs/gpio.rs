@@ -265,7 +265,11 @@ fn setup(cx: &mut Call<'_>) -> Results {
         cx.drop_ref(old);
     }
     cx.push_integer(number);
-    cx.push_function_with(accessor);
+    cx.push_function_with(if mode == Mode::Output {
+        output_accessor
+    } else {
+        input_accessor
+    });
     Ok(1)
 }
 
@@ -283,16 +287,25 @@ fn is_count(cx: &mut Call<'_>) -> bool {
     found
 }
 
-/// What `setup` returns: `f(level)` for outputs, `f()` for the rest.
-fn accessor(cx: &mut Call<'_>) -> Results {
+/// The pin of an accessor.
+fn own_pin(cx: &mut Call<'_>) -> Result<usize, Raise> {
     cx.push_own_value();
     let pin = cx.check_integer(-1)? as usize;
     cx.pop(1);
-    if cx.host().gpio.pins[pin].mode == Mode::Output {
-        let level = cx.check_integer(1)?;
-        write(cx.host(), pin, u8::from(level != 0));
-        return Ok(0);
-    }
+    Ok(pin)
+}
+
+/// What `setup` returns for an output; it stays one whatever the pin becomes.
+fn output_accessor(cx: &mut Call<'_>) -> Results {
+    let pin = own_pin(cx)?;
+    let level = cx.check_integer(1)?;
+    write(cx.host(), pin, u8::from(level != 0));
+    Ok(0)
+}
+
+/// What `setup` returns for the rest.
+fn input_accessor(cx: &mut Call<'_>) -> Results {
+    let pin = own_pin(cx)?;
     let level = cx.host().gpio.pins[pin].level();
     cx.push_integer(level.into());
     Ok(1)
@@ -451,7 +464,7 @@ fn caplevel(cx: &mut Call<'_>) -> Results {
         cx.drop_ref(old);
     }
     cx.push_integer(number);
-    cx.push_function_with(accessor);
+    cx.push_function_with(input_accessor);
     Ok(1)
 }
 

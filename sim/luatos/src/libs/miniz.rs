@@ -16,8 +16,11 @@ pub(crate) const LIBRARY: Library = Library {
 
 /// Most bytes either function takes.
 const INPUT: usize = 32 * 1024;
-/// miniz's own output buffer, 13/10 of a 64 KiB code buffer.
-const OUTPUT: usize = 64 * 1024 * 13 / 10;
+/// miniz's own output buffer: 13/10 of its code buffer, which V1112 makes 24 KiB.
+const OUTPUT: usize = 31_948;
+const OUTPUT_NEW: usize = 64 * 1024 * 13 / 10;
+/// What V1112's compressor takes of the system heap, in one piece.
+const COMPRESSOR: usize = 167_744;
 /// `miniz.WRITE_ZLIB_HEADER`.
 const WRITE_ZLIB_HEADER: i32 = 0x1000;
 /// `miniz.PARSE_ZLIB_HEADER`.
@@ -40,6 +43,13 @@ fn input(cx: &mut Call<'_>) -> Result<Option<Vec<u8>>, airbench_lua32::Raise> {
 fn compress(cx: &mut Call<'_>) -> Results {
     let flags = cx.opt_integer(2, WRITE_ZLIB_HEADER)?;
     let Some(data) = input(cx)? else { return Ok(0) };
+    let rt = cx.host();
+    if !rt.config.core.is_new() && rt.system_heap.free() < COMPRESSOR {
+        let line =
+            format!("miniz out of memory when malloc tdefl_compressor size 0x{COMPRESSOR:X}");
+        rt.lib_line(Level::Error, &line);
+        return Ok(0);
+    }
     let mut compressor = CompressorOxide::new(flags.cast_unsigned());
     let mut out = Vec::new();
     let (status, _) = compress_to_output(&mut compressor, &data, TDEFLFlush::Finish, |bytes| {
@@ -61,7 +71,8 @@ fn compress(cx: &mut Call<'_>) -> Results {
 fn uncompress(cx: &mut Call<'_>) -> Results {
     let flags = cx.opt_integer(2, PARSE_ZLIB_HEADER)?.cast_unsigned();
     let Some(data) = input(cx)? else { return Ok(0) };
-    let mut out = vec![0; OUTPUT];
+    let new = cx.host().config.core.is_new();
+    let mut out = vec![0; if new { OUTPUT_NEW } else { OUTPUT }];
     let flags = (flags & !HAS_MORE_INPUT) | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     let mut state = Box::new(DecompressorOxide::new());
     let (status, _, len) = decompress(&mut state, &data, &mut out, 0, flags);

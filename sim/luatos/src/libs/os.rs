@@ -88,6 +88,8 @@ fn time(cx: &mut Call<'_>) -> Results {
         cx.push_integer(value as i32);
         cx.set_field(1, name);
     }
+    cx.push_boolean(false);
+    cx.set_field(1, "isdst");
     cx.push_integer(unix as i32);
     Ok(1)
 }

@@ -61,7 +61,7 @@ fn init(cx: &mut Call<'_>) -> Results {
 
 /// `wdt.setTimeout(s)`: seconds on this chip.
 fn set_timeout(cx: &mut Call<'_>) -> Results {
-    let seconds = cx.check_integer(1)?;
+    let seconds = cx.opt_integer(1, 10)?;
     let started = start(cx.host(), seconds);
     cx.push_boolean(started);
     Ok(1)
