@@ -12,6 +12,7 @@ mod bench;
 mod bench_vm;
 mod cucumber;
 mod init;
+mod ladder;
 mod options;
 mod pace;
 mod pack;
@@ -58,6 +59,9 @@ enum Command {
     /// List the firmware functions a project uses that are not modelled; exit
     /// code 1 if there are any.
     Coverage(api::CoverageOptions),
+    /// Print when the device's TCP sends SYNs and data into a black hole, beside
+    /// what lwIP's constants say.
+    Ladder,
     /// List the LTE profiles that come with airbench.
     Profiles,
 }
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Some(Command::Pack(options)) => pack::run(&options),
         Some(Command::Api(options)) => Ok(api::list(&options)),
         Some(Command::Coverage(options)) => api::run(&options),
+        Some(Command::Ladder) => ladder::run(),
         Some(Command::Profiles) => profiles(),
     };
     result.unwrap_or_else(|error| {

@@ -48,6 +48,8 @@ pub struct Tunables {
     pub log_byte_ns: u64,
     /// UART driver.
     pub uart: airbench_uart::Tunables,
+    /// TCP.
+    pub tcp: airbench_net::LwipConfig,
     /// Time of the TLS computations on the device per handshake: the sheet's
     /// 0.6 to 1.5 s includes the network's share.
     pub tls_compute: Duration,
@@ -65,6 +67,7 @@ impl Default for Tunables {
             call_ns: 5_000,
             log_byte_ns: 1_667,
             uart: airbench_uart::Tunables::default(),
+            tcp: airbench_net::LwipConfig::default(),
             tls_compute: Duration::from_millis(600),
             fskv_format: Duration::from_millis(150),
             script_start: Duration::from_millis(250),

@@ -33,7 +33,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The EC618's lwIP in numbers (docs/firmware-facts.md, "TCP").
+    /// The device's, for what its own TCP does not carry: packets of its size.
     pub fn device() -> Self {
         const MSS: usize = 1340;
         Self {
@@ -42,8 +42,6 @@ impl Shape {
             send: 6 * MSS,
             ack_delay: Duration::from_millis(250),
             nagle: true,
-            // lwIP's SYNs leave every 3 s, six in all (TCP_SYNMAXRTX 5); the
-            // ladder itself comes with the device's own TCP.
             syn_timeout: Duration::from_secs(18),
             timeout: Duration::from_secs(60),
         }
@@ -292,10 +290,10 @@ impl IpStack for SmolStack {
         let _ = self.interface.routes_mut().add_default_ipv4_route(gateway);
     }
 
-    fn tcp_connect(&mut self, remote: SocketAddrV4) -> Option<TcpId> {
+    fn tcp_connect(&mut self, remote: SocketAddrV4, port: u16) -> Option<TcpId> {
         self.address?;
         let id = self.add_tcp();
-        let port = self.choose_port();
+        let port = if port == 0 { self.choose_port() } else { port };
         let handle = self.tcp[&id].handle;
         let socket = self.sockets.get_mut::<tcp::Socket<'static>>(handle);
         let endpoint = IpEndpoint::new(IpAddress::Ipv4(*remote.ip()), remote.port());

@@ -1,6 +1,7 @@
 //! The seam between whoever uses TCP/IP and whoever implements it.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use airbench_clock::Instant;
 
@@ -38,14 +39,25 @@ pub struct TcpStatus {
     pub writable: usize,
 }
 
+/// Probes of an idle connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes that end the connection.
+    pub count: u32,
+}
+
 /// A TCP/IP stack with packets as bytes on its lower side. Time is an argument;
 /// after any call, `poll`, then take packets until `transmit` gives none.
 pub trait IpStack {
     /// Sets or removes the address. Removing it aborts every connection.
     fn set_address(&mut self, address: Option<Ipv4Addr>);
 
-    /// Begins a connection; `None` without an address.
-    fn tcp_connect(&mut self, remote: SocketAddrV4) -> Option<TcpId>;
+    /// Begins a connection from a port, 0 chooses one; `None` without an address.
+    fn tcp_connect(&mut self, remote: SocketAddrV4, port: u16) -> Option<TcpId>;
     /// Writes; gives the number of bytes taken.
     fn tcp_write(&mut self, id: TcpId, bytes: &[u8]) -> usize;
     /// Reads up to `max` bytes.
@@ -57,6 +69,8 @@ pub trait IpStack {
     fn tcp_close(&mut self, id: TcpId);
     /// Sends RST and forgets the connection.
     fn tcp_abort(&mut self, id: TcpId);
+    /// Switches probes of an idle connection on or off; a stack may have none.
+    fn tcp_keepalive(&mut self, _id: TcpId, _keepalive: Option<Keepalive>) {}
 
     /// Opens a UDP socket; port 0 chooses one.
     fn udp_open(&mut self, port: u16) -> UdpId;

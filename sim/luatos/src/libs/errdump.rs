@@ -195,6 +195,7 @@ impl Runtime {
             security: Security::Plain,
             udp: true,
             local_port: 0,
+            keepalive: None,
         };
         self.network.connect(now, socket, target);
         self.drive_network(now);

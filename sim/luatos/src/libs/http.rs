@@ -255,6 +255,7 @@ fn order(cx: &mut Call<'_>, options: &mut Options) -> Result<Option<Order>, Rais
             port: place.port,
             udp: false,
             local_port: 0,
+            keepalive: None,
         },
         lines,
         fields,

@@ -112,6 +112,7 @@ fn create(cx: &mut Call<'_>) -> Results {
         security,
         udp: false,
         local_port: 0,
+        keepalive: None,
     };
     let rt = cx.host();
     if !(0..10).contains(&adapter) {

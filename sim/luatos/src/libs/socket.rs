@@ -1,8 +1,10 @@
 //! `socket`: the Lua side of the control blocks.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use airbench_lua32::{Func, Kind, Raise};
+use airbench_net::Keepalive;
 
 use crate::args::{Args, Call, Results};
 use crate::libs::{Library, zbuff};
@@ -141,9 +143,14 @@ pub(crate) fn opt_pem(cx: &Call<'_>, index: i32) -> Option<Vec<u8>> {
 fn config(cx: &mut Call<'_>) -> Results {
     let Some(id) = this(cx) else { return Ok(0) };
     let port = cx.opt_integer(2, 0)? as u16;
-    for index in 5..=7 {
-        cx.opt_integer(index, 0)?;
-    }
+    let idle = cx.opt_integer(5, 0)?;
+    let (interval, count) = (cx.opt_integer(6, 0)? as u8, cx.opt_integer(7, 0)? as u8);
+    let keepalive = u64::try_from(idle).ok().filter(|idle| *idle > 0);
+    let keepalive = keepalive.map(|idle| Keepalive {
+        idle: Duration::from_secs(idle),
+        interval: Duration::from_secs(interval.into()),
+        count: count.into(),
+    });
     let flag = |index| cx.kind(index) == Kind::Boolean && cx.to_boolean(index);
     let udp = flag(3);
     let certificates = flag(4).then(|| {
@@ -156,7 +163,8 @@ fn config(cx: &mut Call<'_>) -> Results {
             key: opt_pem(cx, 10),
         }
     });
-    cx.host().ctrl_config(id, port, udp, certificates);
+    cx.host()
+        .ctrl_config(id, port, udp, certificates, keepalive);
     cx.push_boolean(true);
     Ok(1)
 }

@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use airbench_lua32::Ref;
+use airbench_net::Keepalive;
 
 use super::{Certificates, Owner, Security, SocketEvent, SocketId, Target, stage};
 use crate::libs::socket::CELLULAR;
@@ -67,6 +68,8 @@ pub(crate) struct Ctrl {
     pub(crate) udp: bool,
     pub(crate) security: Security,
     pub(crate) local_port: u16,
+    /// `socket.config`'s probes of an idle connection.
+    pub(crate) keepalive: Option<Keepalive>,
 }
 
 impl Runtime {
@@ -85,6 +88,7 @@ impl Runtime {
             udp: true,
             security: Security::Plain,
             local_port: 0,
+            keepalive: None,
         });
         self.network.set_owner(socket, Owner::Ctrl(id));
         Some(id)
@@ -97,9 +101,11 @@ impl Runtime {
         local_port: u16,
         udp: bool,
         certificates: Option<Certificates>,
+        keepalive: Option<Keepalive>,
     ) {
         if let Some(ctrl) = self.ctrls.get_mut(id) {
             ctrl.local_port = local_port;
+            ctrl.keepalive = keepalive;
             ctrl.udp = udp;
             ctrl.security = match certificates {
                 None => Security::Plain,
@@ -129,6 +135,7 @@ impl Runtime {
             security: ctrl.security.clone(),
             udp: ctrl.udp,
             local_port: ctrl.local_port,
+            keepalive: ctrl.keepalive,
         };
         let socket = ctrl.socket;
         self.network.connect(now, socket, target);

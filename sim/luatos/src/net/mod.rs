@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_clock::{Instant, Rng};
-use airbench_net::{IpStack, LineLevel, Resolver, Shape, SmolStack};
+use airbench_net::{IpStack, Keepalive, LineLevel, LwipStack, Resolver};
 use rustls::ClientConfig;
 
 use crate::config::Config;
@@ -86,6 +86,8 @@ pub(crate) struct Target {
     pub(crate) udp: bool,
     /// The device's own port; 0 lets the stack choose.
     pub(crate) local_port: u16,
+    /// Probes of an idle TCP connection.
+    pub(crate) keepalive: Option<Keepalive>,
 }
 
 /// Where a socket stands, in the firmware's numbers.
@@ -123,7 +125,7 @@ impl Network {
         // holds the connections of the boot before.
         let seed = Rng::new(config.seed ^ boot.nanos(), "device stack").bits();
         Self {
-            stack: Box::new(SmolStack::new(Shape::device(), seed)),
+            stack: Box::new(LwipStack::new(config.tunables.tcp, seed)),
             resolver: Resolver::default(),
             sockets: BTreeMap::new(),
             last_id: 0,

@@ -143,9 +143,10 @@ impl Socket {
             return;
         }
         self.state = State::Connecting;
-        self.tcp = stack.tcp_connect(endpoint(address, target.port));
-        if self.tcp.is_none() {
-            self.fail(events);
+        self.tcp = stack.tcp_connect(endpoint(address, target.port), target.local_port);
+        match self.tcp {
+            Some(tcp) => stack.tcp_keepalive(tcp, target.keepalive),
+            None => self.fail(events),
         }
     }
 

@@ -89,6 +89,7 @@ pub(crate) fn split_url(url: &str) -> (Target, String) {
             security: if tls { Security::Any } else { Security::Plain },
             udp: false,
             local_port: 0,
+            keepalive: None,
         },
         path.to_owned(),
     )

@@ -81,6 +81,7 @@ impl Runtime {
             security: Security::Plain,
             udp: false,
             local_port: 0,
+            keepalive: None,
         };
         self.network.connect(now, control, target);
         self.drive_network(now);

@@ -82,6 +82,7 @@ impl Runtime {
             security: Security::Plain,
             udp: false,
             local_port: 0,
+            keepalive: None,
         };
         self.network.connect(now, data, target);
         self.touch_outside();
