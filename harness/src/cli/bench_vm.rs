@@ -1,6 +1,7 @@
 //! What counting CPU time costs Lua: the firmware's VM beside the same VM with
 //! an empty count hook and without any, in turns.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
 use airbench_clock::Instant;
@@ -77,6 +78,7 @@ fn seconds(code: &str, counting: Counting) -> Result<f64, Failure> {
         scripts,
         devices: Vec::new(),
         access_points: Vec::new(),
+        secrets: Arc::default(),
     };
     let flash = Flash::default();
     let mut runtime = Runtime::new(config, flash, Instant::ZERO, PowerOnReason::Power);

@@ -117,6 +117,9 @@ pub enum Failure {
     /// The project file is wrong.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// The capture could not be written.
+    #[error(transparent)]
+    Capture(#[from] crate::capture::CaptureError),
     /// The LTE profile is wrong.
     #[error(transparent)]
     Profile(#[from] airbench_lte::ProfileError),

@@ -70,6 +70,10 @@ pub struct RunOptions {
     /// Write a recording for `airbench replay`.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Write the packets of the device's radio interface as pcapng, with its TLS
+    /// keys, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
     /// File that keeps the board's flash (files, fskv, RTC) from run to run; made
     /// if it is not there.
     #[arg(long, value_name = "FILE")]

@@ -13,6 +13,7 @@ use airbench_world::{Action, Console, Setup, World};
 use super::pace::{self, Schedule};
 use super::summary::{self, Tally};
 use super::{Failure, RunOptions, setup};
+use crate::capture::PcapFile;
 use crate::peer::{self, Peer, Terminal, Typed};
 use crate::recording::Recorder;
 use crate::{duration, flash};
@@ -173,6 +174,9 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
         )?),
         None => None,
     };
+    let pcap = options.pcap.as_deref();
+    let pcap = pcap.map(|path| PcapFile::start(path, setup.epoch, &mut world));
+    let pcap = pcap.transpose()?;
     world.add_sink(printer(&setup, options, shown_until));
     let (typed, typing) = channel();
     let (schedule, _terminals) = attach(&mut world, options, &typed)?;
@@ -207,6 +211,9 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let wall = begin.elapsed();
     if let Some(recorder) = recorder {
         recorder.finish(&world)?;
+    }
+    if let Some(pcap) = pcap {
+        pcap.finish()?;
     }
     world.flush_sinks();
     if let Some(path) = options.flash(&project) {

@@ -1,5 +1,6 @@
 //! Settings of a device, and what the closed parts of the firmware leave open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::devices::Device;
 use crate::libs::wlan::AccessPoint;
 use crate::luadb::LuadbError;
+use crate::net::Secrets;
 
 /// Who the device is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +136,8 @@ pub struct Config {
     pub devices: Vec<Device>,
     /// WLANs in reach.
     pub access_points: Vec<AccessPoint>,
+    /// Keys of its TLS connections, for captures.
+    pub secrets: Arc<Secrets>,
 }
 
 /// The flashed files by name, in the order they were found.

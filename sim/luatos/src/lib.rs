@@ -50,6 +50,6 @@ pub use libs::pm::WakeUp;
 pub use libs::sms::Sms;
 pub use libs::wlan::AccessPoint;
 pub use libs::{Modelled, api};
-pub use net::tls_client;
+pub use net::{Secrets, tls_client};
 pub use rtc::{format_date_ms, http_date, to_unix as unix_time};
 pub use runtime::{Exit, Runtime, Wait};

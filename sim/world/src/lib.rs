@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod capture;
 mod cloud;
 mod console;
 mod guest;
@@ -27,6 +28,7 @@ mod virtual_clock;
 mod world;
 
 pub use action::Action;
+pub use capture::Capture;
 pub use cloud::origin::Route;
 pub use console::Console;
 pub use setup::{DEFAULT_EPOCH, Destination, Setup, SetupError};

@@ -1,15 +1,17 @@
 //! The world: one clock, one queue, one log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_board::{Board, BoardError};
 use airbench_clock::{Instant, Queue};
 use airbench_lte::{Direction, Link};
-use airbench_luatos::{Config, Tunables};
+use airbench_luatos::{Config, Secrets, Tunables};
 use airbench_trace::{Event, Hash, Kind, Log, Retention, Source};
 use airbench_uart::Framing;
 
 use crate::action::Action;
+use crate::capture::Capture;
 use crate::internet::Internet;
 use crate::setup::Setup;
 
@@ -61,6 +63,8 @@ pub struct World {
     log: Log,
     stats: Stats,
     sinks: Vec<Sink>,
+    capture: Option<Box<dyn Capture>>,
+    secrets: Arc<Secrets>,
     /// Events on their way into the log; kept to reuse its memory.
     scratch: Vec<Event>,
 }
@@ -68,6 +72,7 @@ pub struct World {
 impl World {
     /// A world at its beginning; the board has no power yet.
     pub fn new(setup: &Setup, retention: Retention) -> Self {
+        let secrets = Arc::<Secrets>::default();
         let config = Config {
             core: setup.core,
             seed: setup.seed,
@@ -77,6 +82,7 @@ impl World {
             scripts: setup.scripts.clone(),
             devices: setup.devices.clone(),
             access_points: setup.access_points.clone(),
+            secrets: Arc::clone(&secrets),
         };
         Self {
             now: Instant::ZERO,
@@ -87,6 +93,8 @@ impl World {
             log: Log::new(retention),
             stats: Stats::default(),
             sinks: Vec::new(),
+            capture: None,
+            secrets,
             scratch: Vec::new(),
         }
     }
@@ -96,9 +104,16 @@ impl World {
         self.sinks.push(Box::new(sink));
     }
 
+    /// Lets `capture` see the device's radio interface from now on.
+    pub fn capture(&mut self, capture: impl Capture + 'static) {
+        self.secrets.keep();
+        self.capture = Some(Box::new(capture));
+    }
+
     /// Drops all sinks, so that those that buffer write what they hold.
     pub fn flush_sinks(&mut self) {
         self.sinks.clear();
+        self.capture = None;
     }
 
     /// The time everything has reached.
@@ -204,7 +219,10 @@ impl World {
         while let Some((_, flight)) = self.queue.pop_due(at) {
             match flight.direction {
                 Direction::Up => self.internet.receive(at, flight.packet),
-                Direction::Down => self.board.receive_packet(at, flight.packet),
+                Direction::Down => {
+                    self.tap(at, Direction::Down, &flight.packet);
+                    self.board.receive_packet(at, flight.packet);
+                }
             }
             self.collect();
         }
@@ -258,6 +276,9 @@ impl World {
         };
         let event = Event::sized(at, Source::Link, kind, packet.len());
         self.record(event);
+        if direction == Direction::Up {
+            self.tap(at, direction, &packet);
+        }
         match self.link.send(at, direction, packet.len()) {
             Ok(arrival) => {
                 match direction {
@@ -274,7 +295,25 @@ impl World {
         }
     }
 
+    /// Shows a packet to the capture, behind the keys it may need.
+    fn tap(&mut self, at: Instant, direction: Direction, packet: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            for line in self.secrets.take() {
+                capture.secret(&line);
+            }
+            capture.packet(at, direction, packet);
+        }
+    }
+
     fn record(&mut self, event: Event) {
+        let noted = matches!(
+            (event.source, event.kind),
+            (Source::Modem, Kind::State) | (Source::Board, Kind::Power) | (_, Kind::PacketDrop)
+        );
+        if let Some(capture) = self.capture.as_mut().filter(|_| noted) {
+            let text = format!("{} {}", event.source.name(), event.text());
+            capture.note(event.time, &text);
+        }
         for sink in &mut self.sinks {
             sink(&event);
         }

@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod http_parse;
 pub(crate) mod mqtt;
 pub(crate) mod mqtt_packet;
+mod secrets;
 pub(crate) mod sntp;
 mod socket;
 mod tls;
@@ -27,6 +28,7 @@ use rustls::ClientConfig;
 
 use crate::config::Config;
 use crate::runtime::{Level, Runtime};
+pub use secrets::Secrets;
 pub(crate) use socket::SocketEvent;
 use socket::{Socket, State};
 pub use tls::client as tls_client;
@@ -110,6 +112,7 @@ pub struct Network {
     up: bool,
     address: Option<Ipv4Addr>,
     tls: Option<Arc<ClientConfig>>,
+    secrets: Arc<Secrets>,
     tls_compute: Duration,
     /// UTC seconds by which certificates are judged.
     pub(crate) clock: i64,
@@ -132,6 +135,7 @@ impl Network {
             up: false,
             address: None,
             tls: None,
+            secrets: Arc::clone(&config.secrets),
             tls_compute: config.tunables.tls_compute,
             clock: config.epoch,
             packets: VecDeque::new(),
@@ -363,8 +367,13 @@ impl Network {
         }
         let tls = match socket.wants_tls() {
             None => None,
-            Some(Security::Checked(certificates)) => Some(tls::checked(certificates, self.clock)),
-            Some(_) => Some(Ok(Arc::clone(self.tls.get_or_insert_with(tls::client)))),
+            Some(Security::Checked(certificates)) => {
+                Some(tls::checked(certificates, self.clock, &self.secrets))
+            }
+            Some(_) => {
+                let shared = || tls::client_with(&self.secrets);
+                Some(Ok(Arc::clone(self.tls.get_or_insert_with(shared))))
+            }
         };
         socket.work(
             now,

@@ -14,6 +14,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::Certificates;
+use super::secrets::Secrets;
 
 /// Accepts every certificate: the firmware's websocket verifies none.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl ServerCertVerifier for AcceptAny {
 /// The TLS set-up every connection of a device shares: TLS 1.2, any
 /// certificate, no resumption.
 pub fn client() -> Arc<ClientConfig> {
+    client_with(&Arc::default())
+}
+
+/// The same with keys that can be captured.
+pub(super) fn client_with(secrets: &Arc<Secrets>) -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS12])
@@ -67,6 +73,7 @@ pub fn client() -> Arc<ClientConfig> {
         .with_no_client_auth();
     // The firmware resumes no sessions.
     config.resumption = Resumption::disabled();
+    config.key_log = Arc::<Secrets>::clone(secrets);
     Arc::new(config)
 }
 
@@ -95,6 +102,7 @@ impl<E: std::error::Error> From<E> for CertificateError {
 pub(super) fn checked(
     certificates: &Certificates,
     utc: i64,
+    secrets: &Arc<Secrets>,
 ) -> Result<Arc<ClientConfig>, CertificateError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Fixed(utc)))
@@ -119,6 +127,7 @@ pub(super) fn checked(
         _ => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
+    config.key_log = Arc::<Secrets>::clone(secrets);
     Ok(Arc::new(config))
 }
 
