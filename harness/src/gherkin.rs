@@ -152,7 +152,10 @@ impl Listener {
     fn step(&mut self, text: String, event: StepEvent<Scenario>) {
         let failure = match event {
             StepEvent::Skipped => {
-                format!("{text}\n\nno such step; `cucumber --steps` lists the vocabulary")
+                format!(
+                    "{text}\n\nno such step for this keyword (And repeats the one before it); \
+                     `cucumber --steps` lists the vocabulary"
+                )
             }
             StepEvent::Failed(_, _, _, error) => format!("{text}\n\n{error}"),
             _ => return,

@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 64, 12, 34);
 const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
-/// Work that a packet may cause at most; a storm would never end.
+/// What one moment may cause at most; a storm would never end.
 const PACKETS: usize = 1000;
 
 fuzz_target!(|data: &[u8]| {
@@ -25,7 +25,6 @@ fuzz_target!(|data: &[u8]| {
         .tcp_connect(SocketAddrV4::new(HOST, 80), 0)
         .expect("an address");
     let mut now = Instant::ZERO;
-    let mut count = 0;
     // The first byte says how the rest is cut into packets.
     let (piece, data) = data
         .split_first()
@@ -41,6 +40,7 @@ fuzz_target!(|data: &[u8]| {
         }
         device.receive(aimed);
         host.receive(packet.to_vec());
+        let mut count = 0;
         loop {
             device.poll(now);
             host.poll(now);

@@ -156,6 +156,11 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let project = options.project()?;
     let setup = setup(options, &project, None)?;
     let syntax = options.syntax_error(&project, &setup);
+    if setup.flash.scripts.is_some() {
+        eprintln!(
+            "airbench: the flash file has scripts that an update installed; they run, not those given"
+        );
+    }
     let mut world = World::new(&setup, Retention::Last(1));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let counting = Arc::clone(&tally);
@@ -237,6 +242,7 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     }
     let failed = busy > HANG
         || tally.watchdog > 0
+        || !tally.troubles.is_empty()
         || !tally.errors.is_empty()
         || (options.strict && unmodelled);
     Ok(if failed {

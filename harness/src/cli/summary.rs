@@ -22,6 +22,8 @@ pub(super) struct Tally {
     no_services: BTreeSet<String>,
     /// Resets by the watchdog.
     pub(super) watchdog: u64,
+    /// What took the chip down, and updates its boot loader refused.
+    pub(super) troubles: Vec<String>,
 }
 
 impl Tally {
@@ -44,6 +46,14 @@ impl Tally {
                 self.no_services.extend(after("no service "));
             }
             (Source::Board, Kind::Power) if event.bytes == b"reset watchdog" => self.watchdog += 1,
+            (Source::Board, Kind::Power | Kind::State) => {
+                let text = event.text();
+                let trouble = ["crash: ", "update refused: "];
+                let told = trouble.iter().any(|start| text.starts_with(start));
+                if told && self.troubles.len() < 3 {
+                    self.troubles.push(format!("{} at {}", text, event.time));
+                }
+            }
             _ => {}
         }
     }
@@ -109,6 +119,9 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
         say(&format!(
             "no service   {place}: nothing listens there; --host NAME=SERVICE:PORT adds a port"
         ));
+    }
+    for trouble in &tally.troubles {
+        say(trouble);
     }
     for (error, count) in &tally.errors {
         let times = if *count > 1 {

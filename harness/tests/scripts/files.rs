@@ -260,3 +260,45 @@ fn the_key_value_store_fills_up() {
         ],
     );
 }
+
+#[test]
+fn a_write_far_behind_the_end_fills_the_gap_or_fails() {
+    prints(
+        r#"local f = io.open("/gap", "w+")
+        f:write("abc")
+        print("gap", f:seek("set", 10), f:write("x") == f, f:seek("end"))
+        f:close()
+        print("zeros", io.readFile("/gap"):byte(4), #io.readFile("/gap"))
+        f = io.open("/far", "w")
+        print("far", f:seek("set", 2147483000), f:write("x"))
+        f:close()
+        print("nothing left", io.fileSize("/far"), select(3, fs.fsstat("/")))
+        print("memory", pcall(io.open("/gap").read, io.open("/gap"), 1000000))"#,
+        &[
+            "gap\t10\ttrue\t11",
+            "zeros\t0\t11",
+            "far\t2147483000\tnil",
+            "nothing left\t0\t2",
+            "memory\tfalse\tnot enough memory",
+        ],
+    );
+}
+
+#[test]
+fn fs_of_the_new_core_is_io() {
+    prints_on(
+        Core::New,
+        r#"print("fs", fs == io, fs.mount, fs.mkdir("/a1"))
+        io.writeFile("/ten", "0123456789")
+        local b, f = zbuff.create(10), io.open("/ten")
+        print("clipped", f:fill(b, 8, 5))
+        print("offset", pcall(f.fill, f, b, 20, 5))
+        print("len", pcall(f.fill, f, b, 0, -5))"#,
+        &[
+            "fs true nil true 0",
+            "clipped true 2",
+            "offset 20 is out of range",
+            "len -5 is out of range",
+        ],
+    );
+}

@@ -144,7 +144,10 @@ impl Runtime {
             let line = format!("vfs fopen {path} {mode} too many open file!!!");
             self.lib_line(Level::Error, &line);
         }
-        self.lib_line(Level::Debug, &format!("vfs fopen {path} {mode} not found"));
+        // A chip that is going down says nothing.
+        if self.crashed.is_none() {
+            self.lib_line(Level::Debug, &format!("vfs fopen {path} {mode} not found"));
+        }
         None
     }
 
@@ -347,17 +350,24 @@ impl Runtime {
                 dirty,
                 failed,
             } => {
-                let taken = self
-                    .flash
-                    .root
-                    .reserve(space, at, bytes.len(), content.len());
-                if content.len() < at + taken {
-                    content.resize(at + taken, 0);
+                if at + bytes.len() > i32::MAX as usize {
+                    return false;
                 }
-                content[at..at + taken].copy_from_slice(&bytes[..taken]);
-                file.position += taken as i64;
+                // A gap before the position is filled with zeros first.
+                let start = at.min(content.len());
+                let wanted = at - start + bytes.len();
+                let size = content.len();
+                let taken = self.flash.root.reserve(space, start, wanted, size);
+                if content.len() < start + taken {
+                    content.resize(start + taken, 0);
+                }
+                let stored = (start + taken).saturating_sub(at);
+                if stored > 0 {
+                    content[at..at + stored].copy_from_slice(&bytes[..stored]);
+                }
+                file.position += stored as i64;
                 *dirty = true;
-                *failed = taken < bytes.len();
+                *failed = taken < wanted;
                 !*failed
             }
             Body::Ram(slot) => {

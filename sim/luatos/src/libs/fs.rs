@@ -66,6 +66,10 @@ pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
     };
     let rt = cx.host();
     let mount = rt.mount_of(&path).0;
+    if mount == Mount::Root && rt.root_lost {
+        cx.push_boolean(false);
+        return Ok(1);
+    }
     let (total, used, size, name) = match mount {
         Mount::Root => (ROOT_BLOCKS, rt.flash.root.used_blocks(), BLOCK, "lfs"),
         Mount::Ram if rt.config.core.is_new() => {

@@ -205,9 +205,11 @@ fn flush(cx: &mut Call<'_>) -> Results {
 fn read_one(cx: &mut Call<'_>, id: u32, index: i32) -> Result<bool, Raise> {
     let number = cx.kind(index) == Kind::Number;
     let len = if number {
-        // A negative length is a huge one.
+        // The buffer is made before anything is read; a negative length is a
+        // huge one.
         let len = usize::try_from(cx.check_integer(index)?);
-        Some(len.map_err(|_| Raise::Plain("not enough memory".to_owned()))?)
+        let len = len.ok().filter(|len| *len < crate::boot::HEAP);
+        Some(len.ok_or_else(|| Raise::Plain("not enough memory".to_owned()))?)
     } else {
         None
     };
@@ -309,10 +311,21 @@ fn fill(cx: &mut Call<'_>) -> Results {
         return Err(Raise::Argument(2, "ZBUFF* expected, got userdata".into()));
     };
     let size = zbuff::with(cx, buffer, |b| b.data.len());
-    let offset = usize::try_from(cx.to_integer(3).unwrap_or(0))
-        .unwrap_or(0)
-        .min(size);
-    let len = match cx.to_integer(4) {
+    let (offset, len) = (cx.to_integer(3).unwrap_or(0), cx.to_integer(4));
+    let new = cx.host().config.core.is_new();
+    if new {
+        let offset_fits = usize::try_from(offset).is_ok_and(|offset| offset <= size);
+        if !offset_fits {
+            let text = format!("offset {offset} is out of range");
+            return Err(Raise::Argument(3, text));
+        }
+        if let Some(len) = len.filter(|len| *len < 0) {
+            return Err(Raise::Argument(4, format!("len {len} is out of range")));
+        }
+    }
+    let offset = usize::try_from(offset).unwrap_or(0).min(size);
+    let len = match len {
+        Some(len) if new => usize::try_from(len).unwrap_or(0).min(size - offset),
         Some(len) => {
             let len = usize::try_from(len).unwrap_or(0).min(size);
             // The firmware takes the offset off where it does not fit.

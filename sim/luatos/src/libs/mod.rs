@@ -166,10 +166,14 @@ pub(crate) fn open_all(cx: &mut Call<'_>) -> Result<(), Raise> {
     // The firmware knows fskv by its old name too.
     cx.get_global("fskv");
     cx.set_global("fdb");
-    // So are two others; the new core has dropped the second.
+    // So are two others; the new core has dropped the second, and its `fs` is
+    // `io`.
     cx.get_global("bit32");
     cx.set_global("bit");
-    if !cx.host().config.core.is_new() {
+    if cx.host().config.core.is_new() {
+        cx.get_global("io");
+        cx.set_global("fs");
+    } else {
         cx.get_global("http");
         cx.set_global("http2");
     }

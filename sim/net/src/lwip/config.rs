@@ -5,9 +5,11 @@ use std::time::Duration;
 /// Dimensions of the device's TCP.
 ///
 /// The chip links a closed fork of lwIP 2.0.3 whose configuration header is
-/// public (luatos-soc-2022, `lwip_config_ec6180h00.h`); the algorithms are
-/// those of the public releases. Where the two leave something open, the field
-/// says so.
+/// public (luatos-soc-2022, `lwip_config_ec6180h00.h`). Sources of a fork with the
+/// same macros (`ENABLE_PSIF`, `LWIP_TIMER_ON_DEMOND`) and the same added fields
+/// have been published; its back-off and timers are taken from there, the rest
+/// from the public releases. That it is the very fork of the EC618 is an
+/// inference. Where the sources leave something open, the field says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LwipConfig {
     /// `TCP_MSS`: announced, and never exceeded.
@@ -21,11 +23,10 @@ pub struct LwipConfig {
     /// `TCP_RCV_SCALE`: shift announced in the window scale option
     /// (`LWIP_WND_SCALE` is 1).
     pub window_shift: u8,
-    /// `TCP_SLOW_INTERVAL`: the tick of all long timers.
+    /// `TCP_SLOW_INTERVAL`: the unit of all long timers.
     pub tick: Duration,
-    /// `TCP_DELAY_ACK_TIMER`. The fork starts its timers on demand
-    /// (`LWIP_TIMER_ON_DEMOND`), so it runs from the segment, not to the next
-    /// tick: an inference from the header's names, not observed.
+    /// `TCP_DELAY_ACK_TIMER`. The fork starts its timers on demand, so it runs
+    /// from the segment, not to the next tick.
     pub ack_delay: Duration,
     /// First retransmission time-out in ticks: lwIP's `LWIP_TCP_RTO_TIME` of 3 s.
     pub first_rto: u32,
@@ -61,28 +62,27 @@ impl Default for LwipConfig {
     }
 }
 
-/// Left shifts of the smoothed time-out, by the number of retransmissions.
-pub(super) const BACKOFF: [u32; 13] = [1, 2, 3, 4, 5, 6, 7, 7, 7, 7, 7, 7, 7];
+/// Left shifts of the smoothed time-out, by the number of retransmissions: the
+/// fork's (with `ENABLE_PSIF`), which doubles every second time only. The public
+/// releases have 1 2 3 4 5 6 7.
+pub(super) const BACKOFF: [u32; 13] = [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7];
 /// Ticks between probes of a closed window.
 pub(super) const PERSIST: [u32; 7] = [3, 6, 12, 24, 48, 96, 120];
 /// Out-of-order segments are kept for so many time-outs.
 pub(super) const OUT_OF_ORDER_TIMEOUTS: u32 = 6;
 
 impl LwipConfig {
-    /// Ticks in a span, rounded down.
-    pub(super) fn ticks(&self, span: Duration) -> u64 {
-        u64::try_from(span.as_nanos() / self.tick.as_nanos().max(1)).unwrap_or(u64::MAX)
+    /// The window in a RST: always the whole one.
+    pub(super) fn reset_window(&self) -> u16 {
+        u16::try_from(self.window >> self.window_shift).unwrap_or(u16::MAX)
     }
 
     /// When SYNs into a black hole leave, and when the attempt is given up, from
-    /// the first SYN on: the time-out is not doubled while connecting, and the
-    /// last SYN is given one tick only.
+    /// the first SYN on: the time-out is not doubled while connecting.
     pub fn connect_ladder(&self) -> (Vec<Duration>, Duration) {
-        let sent: Vec<Duration> = (0..=self.syn_retries)
-            .map(|n| self.tick * self.first_rto * n)
-            .collect();
-        let last = self.tick * self.first_rto * self.syn_retries;
-        (sent, last + self.tick)
+        let step = self.tick * self.first_rto;
+        let sent = (0..=self.syn_retries).map(|n| step * n).collect();
+        (sent, step * (self.syn_retries + 1))
     }
 
     /// When data written into a black hole leave, and when the connection is
@@ -98,6 +98,6 @@ impl LwipConfig {
             let step = BACKOFF[(retry as usize).min(BACKOFF.len() - 1)];
             rto = smoothed << step;
         }
-        (sent, self.tick * (at + 1))
+        (sent, self.tick * (at + rto))
     }
 }

@@ -5,6 +5,9 @@ use airbench_clock::Instant;
 use super::pcb::{Pcb, State, before, between};
 use super::segment::Segment;
 
+/// Most pieces kept above a gap.
+const PIECES: usize = 64;
+
 /// What came of a segment beyond the block itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -18,30 +21,39 @@ pub(super) enum Verdict {
 
 impl Pcb {
     /// Takes a segment in.
-    pub(super) fn input(&mut self, segment: Segment, tick: u64, now: Instant) -> Verdict {
-        self.probes_sent = 0;
+    pub(super) fn input(&mut self, segment: Segment, now: Instant) -> Verdict {
         if segment.rst {
             self.reset_arrived(&segment);
             return Verdict::Fine;
         }
         if self.state == State::TimeWait {
-            return self.late_segment(&segment, tick);
+            return self.late_segment(&segment, now);
         }
         if self.state == State::SynSent {
-            self.heard = tick;
-            return self.answer_to_syn(&segment, tick);
+            self.hear(now);
+            return self.answer_to_syn(&segment, now);
         }
         if segment.syn {
             // The peer may have lost its memory; its answer to this will tell.
             self.ack_now = true;
             return Verdict::Fine;
         }
-        self.heard = tick;
-        if self.closed && !segment.data.is_empty() && self.state < State::Closing {
+        self.hear(now);
+        let unread = self.received.len();
+        self.receive(segment, now);
+        // What comes in order after the user has closed is lost, and the peer
+        // must know.
+        if self.closed && self.received.len() > unread {
             return Verdict::Abort;
         }
-        self.receive(segment, tick, now);
         Verdict::Fine
+    }
+
+    /// The peer lives.
+    fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.probes_sent = 0;
+        self.next_probe = None;
     }
 
     fn reset_arrived(&mut self, segment: &Segment) {
@@ -58,19 +70,19 @@ impl Pcb {
         }
     }
 
-    fn late_segment(&mut self, segment: &Segment, tick: u64) -> Verdict {
+    fn late_segment(&mut self, segment: &Segment, now: Instant) -> Verdict {
         let edge = self.rcv_nxt.wrapping_add(self.rcv_wnd);
         if segment.syn && between(segment.seq, self.rcv_nxt, edge) {
             return Verdict::Refuse;
         }
-        if segment.fin {
-            self.heard = tick;
+        if segment.fin && !segment.syn {
+            self.lingers = Some(now);
         }
         self.ack_now |= segment.len() > 0;
         Verdict::Fine
     }
 
-    fn answer_to_syn(&mut self, segment: &Segment, tick: u64) -> Verdict {
+    fn answer_to_syn(&mut self, segment: &Segment, now: Instant) -> Verdict {
         let acknowledges = segment.ack == Some(self.lastack.wrapping_add(1));
         if !segment.syn || !acknowledges {
             if segment.ack.is_none() {
@@ -79,7 +91,7 @@ impl Pcb {
             // A half-open connection at the peer: it is reset, and the SYN goes
             // out again without waiting, if one is left.
             if self.nrtx < self.config.syn_retries {
-                self.timer = Some(tick);
+                self.timer = Some(now);
                 self.retransmit_all();
             }
             return Verdict::Refuse;
@@ -91,7 +103,11 @@ impl Pcb {
         self.snd_wnd = u32::from(segment.window);
         self.snd_wnd_max = self.snd_wnd;
         self.snd_wl1 = segment.seq.wrapping_sub(1);
-        let offered = segment.mss.unwrap_or(536).max(1);
+        let offered = match segment.mss {
+            None => 536,
+            Some(0) => self.config.mss,
+            Some(mss) => mss,
+        };
         self.mss = u32::from(offered.min(self.config.mss));
         if let Some(shift) = segment.window_shift {
             self.scaled = true;
@@ -116,11 +132,11 @@ impl Pcb {
         }
     }
 
-    fn receive(&mut self, segment: Segment, tick: u64, now: Instant) {
+    fn receive(&mut self, segment: Segment, now: Instant) {
         let (seq, len) = (segment.seq, segment.len());
         if let Some(ack) = segment.ack {
-            self.acknowledged(&segment, ack, tick);
-            self.measure(ack, tick);
+            self.acknowledged(&segment, ack, now);
+            self.measure(ack, now);
         }
         if len > 0 && self.state < State::CloseWait {
             self.take_data(segment, now);
@@ -134,38 +150,32 @@ impl Pcb {
             // A keep-alive, or an old packet.
             self.ack_now = true;
         }
-        self.advance_close(tick);
+        self.advance_close();
     }
 
     /// States that follow from what has been acknowledged.
-    fn advance_close(&mut self, tick: u64) {
+    fn advance_close(&mut self) {
         let all = self.closed && self.unsent.is_empty() && self.unacked.is_empty();
         if !all {
             return;
         }
         self.state = match self.state {
-            State::FinWait1 => {
-                self.heard = tick;
-                State::FinWait2
-            }
-            State::Closing => {
-                self.heard = tick;
-                State::TimeWait
-            }
+            State::FinWait1 => State::FinWait2,
+            State::Closing => State::TimeWait,
             State::LastAck => State::Closed,
             state => state,
         };
     }
 
-    fn acknowledged(&mut self, segment: &Segment, ack: u32, tick: u64) {
+    fn acknowledged(&mut self, segment: &Segment, ack: u32, now: Instant) {
         let right_edge = self.snd_wnd.wrapping_add(self.snd_wl2);
-        self.update_window(segment, ack, tick);
+        self.update_window(segment, ack, now);
         if !before(self.lastack, ack) {
             let same_edge = self.snd_wl2.wrapping_add(self.snd_wnd) == right_edge;
             let duplicate =
                 segment.len() == 0 && same_edge && self.timer.is_some() && ack == self.lastack;
             if duplicate {
-                self.duplicate_ack(tick);
+                self.duplicate_ack(now);
             } else {
                 self.dupacks = 0;
             }
@@ -190,10 +200,10 @@ impl Pcb {
         };
         self.cwnd = self.cwnd.saturating_add(step);
         self.drop_acknowledged(ack);
-        self.timer = (!self.unacked.is_empty()).then_some(tick);
+        self.timer = (!self.unacked.is_empty()).then_some(now);
     }
 
-    fn update_window(&mut self, segment: &Segment, ack: u32, tick: u64) {
+    fn update_window(&mut self, segment: &Segment, ack: u32, now: Instant) {
         let window = u32::from(segment.window) << self.snd_scale;
         let newer = before(self.snd_wl1, segment.seq)
             || (self.snd_wl1 == segment.seq && before(self.snd_wl2, ack))
@@ -206,14 +216,14 @@ impl Pcb {
         self.snd_wl1 = segment.seq;
         self.snd_wl2 = ack;
         if window == 0 {
-            self.persist.get_or_insert((tick, 0));
+            self.persist.get_or_insert((now, 0));
         } else if self.persist.take().is_some() && self.timer.is_some() {
             // The retransmission timer stood still meanwhile.
-            self.timer = Some(tick);
+            self.timer = Some(now);
         }
     }
 
-    fn duplicate_ack(&mut self, tick: u64) {
+    fn duplicate_ack(&mut self, now: Instant) {
         self.dupacks += 1;
         if self.dupacks > 3 {
             self.cwnd = self.cwnd.saturating_add(self.mss);
@@ -222,16 +232,18 @@ impl Pcb {
             self.ssthresh = (self.cwnd.min(self.snd_wnd) / 2).max(2 * self.mss);
             self.cwnd = self.ssthresh + 3 * self.mss;
             self.fast_recovery = true;
-            self.timer = Some(tick);
+            self.timer = Some(now);
         }
     }
 
     /// Van Jacobson's estimate, in whole ticks.
-    fn measure(&mut self, ack: u32, tick: u64) {
+    fn measure(&mut self, ack: u32, now: Instant) {
         let Some((began, _)) = self.rttest.filter(|(_, seq)| before(*seq, ack)) else {
             return;
         };
-        let measured = i32::try_from(tick.saturating_sub(began)).unwrap_or(i32::MAX >> 4);
+        // Never less than a tick, in the chip's fork.
+        let ticks = now.since(began).as_nanos() / self.config.tick.as_nanos().max(1);
+        let measured = i32::try_from(ticks).unwrap_or(i32::MAX >> 4).max(1);
         let error = measured - (self.sa >> 3);
         self.sa += error;
         self.sv += error.abs() - (self.sv >> 2);
@@ -256,7 +268,7 @@ impl Pcb {
             return;
         }
         let room = edge.wrapping_sub(segment.seq) as usize;
-        if segment.data.len() > room {
+        if segment.data.len() + usize::from(segment.fin) > room {
             segment.data.truncate(room);
             segment.fin = false;
         }
@@ -297,7 +309,16 @@ impl Pcb {
             .out_of_order
             .get(at)
             .is_some_and(|(seq, data, _)| *seq == segment.seq && data.len() >= segment.data.len());
-        if !same {
+        // lwIP trims what overlaps, so that a window's worth is the most; here the
+        // pieces are kept as they came, up to as many bytes.
+        let kept: usize = self
+            .out_of_order
+            .iter()
+            .map(|(_, data, _)| data.len())
+            .sum();
+        let fits = kept + segment.data.len() <= self.config.window as usize
+            && self.out_of_order.len() < PIECES;
+        if !same && fits {
             let entry = (segment.seq, segment.data, segment.fin);
             self.out_of_order.insert(at, entry);
         }

@@ -1,5 +1,6 @@
 //! [`IpStack`] with the TCP of the EC618: lwIP's algorithms and timers, byte-true
-//! on the wire. UDP, fragments and ICMP are left to a [`SmolStack`] beside it.
+//! on the wire. UDP and ICMP are left to a [`SmolStack`] beside it; fragments of TCP
+//! segments, which no peer here sends, are dropped.
 //!
 //! Read after the public lwIP sources and the chip's public configuration; see
 //! [`LwipConfig`] for every constant. Out-of-order data, fast retransmit, Nagle,
@@ -32,14 +33,6 @@ const LAST_PORT: u16 = 65_000;
 /// The protocol number of TCP.
 const TCP: u8 = 6;
 
-/// Counts ticks. The chip's timers start on demand, so the count is anchored
-/// anew whenever a first connection begins.
-#[derive(Debug, Clone, Copy)]
-struct Ticks {
-    anchor: Instant,
-    base: u64,
-}
-
 /// A stack with the device's own TCP.
 pub struct LwipStack {
     config: LwipConfig,
@@ -56,7 +49,6 @@ pub struct LwipStack {
     arrived: VecDeque<Segment>,
     outgoing: VecDeque<Vec<u8>>,
     identification: u16,
-    ticks: Ticks,
     /// Where initial sequence numbers come from.
     seed: u64,
     next_id: u32,
@@ -94,23 +86,10 @@ impl LwipStack {
             arrived: VecDeque::new(),
             outgoing: VecDeque::new(),
             identification: 0,
-            ticks: Ticks {
-                anchor: Instant::ZERO,
-                base: 0,
-            },
             seed,
             next_id: 0,
             next_port: FIRST_PORT + (seed % 8192) as u16,
         }
-    }
-
-    fn tick(&self, now: Instant) -> u64 {
-        self.ticks.base + self.config.ticks(now.since(self.ticks.anchor))
-    }
-
-    fn tick_time(&self, tick: u64) -> Instant {
-        let ticks = u32::try_from(tick.saturating_sub(self.ticks.base)).unwrap_or(u32::MAX);
-        self.ticks.anchor + self.config.tick * ticks
     }
 
     fn choose_port(&mut self) -> u16 {
@@ -128,10 +107,10 @@ impl LwipStack {
         (mixed >> 32) as u32
     }
 
-    /// Hands arrived segments to their blocks.
+    /// Hands arrived segments to their blocks, which answer each.
     fn deliver(&mut self, now: Instant) {
+        let mut refused = Vec::new();
         while let Some(segment) = self.arrived.pop_front() {
-            let tick = self.tick(now);
             let belongs = |pcb: &&mut Pcb| {
                 pcb.local == segment.to && pcb.remote == segment.from && pcb.state != State::Closed
             };
@@ -142,19 +121,29 @@ impl LwipStack {
                 continue;
             };
             let reset = segment.reset();
-            match pcb.input(segment, tick, now) {
-                Verdict::Fine => {}
-                Verdict::Refuse => self.refuse(reset),
+            let verdict = pcb.input(segment, now);
+            if verdict == Verdict::Refuse {
+                refused.push(reset);
+            }
+            let mut send = sender(
+                &mut self.outgoing,
+                &mut self.identification,
+                self.config.ttl,
+            );
+            match verdict {
+                Verdict::Fine | Verdict::Refuse if pcb.state == State::Closed => {}
+                Verdict::Fine | Verdict::Refuse => {
+                    pcb.output(now, &mut send);
+                    pcb.watch_state(now);
+                }
                 Verdict::Abort => {
-                    let mut send = sender(
-                        &mut self.outgoing,
-                        &mut self.identification,
-                        self.config.ttl,
-                    );
                     pcb.reset(&mut send);
                     pcb.state = State::Closed;
                 }
             }
+        }
+        for reset in refused {
+            self.refuse(reset);
         }
     }
 
@@ -166,42 +155,35 @@ impl LwipStack {
             self.config.ttl,
         );
         send(Outgoing {
-            window: u16::try_from(self.config.window).unwrap_or(u16::MAX),
+            window: self.config.reset_window(),
             ..reset
         });
     }
 
-    /// Ticks up to now that do something, in order.
     fn run_timers(&mut self, now: Instant) {
-        let last = self.tick(now);
         for pcb in self.blocks.values_mut() {
+            if pcb.state == State::Closed {
+                continue;
+            }
             let mut send = sender(
                 &mut self.outgoing,
                 &mut self.identification,
                 self.config.ttl,
             );
-            while let Some(tick) = pcb.next_tick().filter(|tick| *tick <= last) {
-                match pcb.slow_tick(tick, &mut send) {
-                    Fate::Stays => pcb.output(tick, &mut send),
-                    Fate::Ends => pcb.state = State::Closed,
-                    Fate::Resets => {
-                        pcb.reset(&mut send);
-                        pcb.state = State::Closed;
-                    }
-                }
-                if pcb.state == State::Closed {
-                    break;
+            match pcb.run_timers(now, &mut send) {
+                Fate::Stays => {}
+                Fate::Ends => pcb.state = State::Closed,
+                Fate::Resets => {
+                    pcb.reset(&mut send);
+                    pcb.state = State::Closed;
                 }
             }
-            if pcb.ack_delayed.is_some_and(|at| at <= now) {
-                pcb.ack_now = true;
-            }
+            pcb.ack_now |= pcb.ack_delayed.is_some_and(|at| at <= now);
         }
     }
 
     /// Sends what is ready to go.
     fn output(&mut self, now: Instant) {
-        let tick = self.tick(now);
         let mut send = sender(
             &mut self.outgoing,
             &mut self.identification,
@@ -213,7 +195,8 @@ impl LwipStack {
         }
         for pcb in self.blocks.values_mut() {
             if pcb.state != State::Closed {
-                pcb.output(tick, &mut send);
+                pcb.output(now, &mut send);
+                pcb.watch_state(now);
             }
         }
     }
@@ -232,7 +215,7 @@ impl LwipStack {
 
 impl IpStack for LwipStack {
     fn set_address(&mut self, address: Option<Ipv4Addr>) {
-        if address.is_none() {
+        if address != self.address {
             self.blocks.clear();
             self.aborted.clear();
             self.forsaken.clear();
@@ -251,13 +234,13 @@ impl IpStack for LwipStack {
         let port = if port == 0 { self.choose_port() } else { port };
         let local = SocketAddrV4::new(address, port);
         // A port that is in use for the same peer.
-        let taken = |pcb: &Pcb| pcb.local == local && pcb.remote == remote;
+        let taken =
+            |pcb: &Pcb| pcb.local == local && pcb.remote == remote && pcb.state != State::Closed;
         if self.blocks.values().any(taken) {
             return None;
         }
         let iss = self.choose_sequence(id);
-        // The tick is set when the SYN leaves.
-        let pcb = Pcb::connect(self.config, local, remote, iss, 0);
+        let pcb = Pcb::connect(self.config, local, remote, iss);
         self.blocks.insert(id, pcb);
         Some(id)
     }
@@ -353,13 +336,6 @@ impl IpStack for LwipStack {
     }
 
     fn poll(&mut self, now: Instant) {
-        let idle = |pcb: &Pcb| pcb.state == State::SynSent && pcb.timer.is_none();
-        if !self.blocks.is_empty() && self.blocks.values().all(idle) {
-            self.ticks = Ticks {
-                base: self.tick(now),
-                anchor: now,
-            };
-        }
         self.run_timers(now);
         self.deliver(now);
         self.output(now);
@@ -386,10 +362,7 @@ impl IpStack for LwipStack {
             .values()
             .filter(|pcb| pcb.state != State::Closed);
         let own = blocks
-            .filter_map(|pcb| {
-                let tick = pcb.next_tick().map(|tick| self.tick_time(tick));
-                Instant::earliest([tick, pcb.ack_delayed])
-            })
+            .filter_map(|pcb| Instant::earliest([pcb.next_timer(), pcb.ack_delayed]))
             .min();
         let next = Instant::earliest([own, self.others_wake])?;
         Some(next.max(now))

@@ -63,8 +63,12 @@ pub(super) struct Pcb {
     pub(super) state: State,
     /// Largest segment to send.
     pub(super) mss: u32,
-    /// The tick of the latest segment from the peer.
-    pub(super) heard: u64,
+    /// When the latest segment came from the peer.
+    pub(super) heard: Instant,
+    /// When it entered a state that ends by itself.
+    pub(super) lingers: Option<Instant>,
+    /// The state when that was last looked at.
+    pub(super) watched: State,
 
     // Receiver.
     pub(super) rcv_nxt: u32,
@@ -82,24 +86,24 @@ pub(super) struct Pcb {
     pub(super) ack_delayed: Option<Instant>,
 
     // Retransmission.
-    /// The tick at which the timer was started; `rtime` counts from there.
-    pub(super) timer: Option<u64>,
+    /// When the retransmission timer was started.
+    pub(super) timer: Option<Instant>,
     pub(super) rto: u32,
     pub(super) nrtx: u32,
     /// Smoothed round trip (times 8) and its variation (times 4), in ticks.
     pub(super) sa: i32,
     pub(super) sv: i32,
-    /// The tick and the sequence number of the segment being timed.
-    pub(super) rttest: Option<(u64, u32)>,
+    /// When the segment being timed was sent, and its sequence number.
+    pub(super) rttest: Option<(Instant, u32)>,
     pub(super) dupacks: u32,
     pub(super) lastack: u32,
     pub(super) fast_recovery: bool,
-    /// The tick since which a closed window is waited for, and which probe of it
-    /// comes next.
-    pub(super) persist: Option<(u64, usize)>,
+    /// Since when a closed window is waited for, and which probe of it comes next.
+    pub(super) persist: Option<(Instant, usize)>,
     /// Probes of an idle connection, and how many in a row were not answered.
     pub(super) keepalive: Option<Keepalive>,
     pub(super) probes_sent: u32,
+    pub(super) next_probe: Option<Instant>,
 
     // Sender.
     pub(super) cwnd: u32,
@@ -123,7 +127,6 @@ impl Pcb {
         local: SocketAddrV4,
         remote: SocketAddrV4,
         iss: u32,
-        tick: u64,
     ) -> Self {
         let window = config.window.min(u32::from(u16::MAX));
         let syn = Queued {
@@ -140,7 +143,9 @@ impl Pcb {
             state: State::SynSent,
             // RFC 1122's default until the peer names its own.
             mss: u32::from(config.mss).min(536),
-            heard: tick,
+            heard: Instant::ZERO,
+            lingers: None,
+            watched: State::SynSent,
             rcv_nxt: 0,
             rcv_wnd: window,
             rcv_ann_wnd: window,
@@ -163,6 +168,7 @@ impl Pcb {
             persist: None,
             keepalive: None,
             probes_sent: 0,
+            next_probe: None,
             cwnd: 1,
             ssthresh: config.send_buffer as u32,
             snd_nxt: iss,
@@ -199,7 +205,10 @@ impl Pcb {
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.writable());
         // Never more than half of the largest window the peer has had.
-        let largest = self.mss.min(self.snd_wnd_max / 2).max(1) as usize;
+        let largest = match self.snd_wnd_max / 2 {
+            0 => self.mss,
+            half => self.mss.min(half),
+        } as usize;
         let mut rest = &bytes[..taken];
         while !rest.is_empty() {
             let space = match self.unsent.back() {
@@ -297,14 +306,14 @@ impl Pcb {
     }
 
     /// Sends what windows and Nagle allow, and an ACK that is due.
-    pub(super) fn output(&mut self, tick: u64, send: &mut impl FnMut(Outgoing<'_>)) {
+    pub(super) fn output(&mut self, now: Instant, send: &mut impl FnMut(Outgoing<'_>)) {
         let window = self.snd_wnd.min(self.cwnd);
         let fits = |pcb: &Self, window: u32| {
             pcb.unsent.front().is_some_and(|segment| {
                 segment
                     .seq
                     .wrapping_sub(pcb.lastack)
-                    .wrapping_add(segment.len())
+                    .wrapping_add(segment.data.len() as u32)
                     <= window
             })
         };
@@ -315,7 +324,7 @@ impl Pcb {
             let Some(segment) = self.unsent.pop_front() else {
                 break;
             };
-            self.transmit(&segment, tick, send);
+            self.transmit(&segment, now, send);
             if before(self.snd_nxt, segment.end()) {
                 self.snd_nxt = segment.end();
             }
@@ -332,7 +341,7 @@ impl Pcb {
             && !self.unsent.is_empty()
             && !fits(self, self.snd_wnd);
         if blocked {
-            self.persist = Some((tick, 0));
+            self.persist = Some((now, 0));
         }
         if self.ack_now {
             self.acknowledge(send);
@@ -369,15 +378,15 @@ impl Pcb {
         u16::try_from(self.rcv_ann_wnd >> shift).unwrap_or(u16::MAX)
     }
 
-    fn transmit(&mut self, segment: &Queued, tick: u64, send: &mut impl FnMut(Outgoing<'_>)) {
+    fn transmit(&mut self, segment: &Queued, now: Instant, send: &mut impl FnMut(Outgoing<'_>)) {
         let connecting = self.state == State::SynSent;
         if !connecting {
             self.ack_now = false;
             self.ack_delayed = None;
         }
         self.rcv_ann_right_edge = self.rcv_nxt.wrapping_add(self.rcv_ann_wnd);
-        self.timer.get_or_insert(tick);
-        self.rttest.get_or_insert((tick, segment.seq));
+        self.timer.get_or_insert(now);
+        self.rttest.get_or_insert((now, segment.seq));
         let options = segment
             .syn
             .then_some((self.config.mss, self.config.window_shift));
@@ -449,7 +458,7 @@ impl Pcb {
             fin: false,
             rst: true,
             push: false,
-            window: self.header_window(false),
+            window: self.config.reset_window(),
             options: None,
             data: &[],
         });

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use smoltcp::wire::{IpAddress, Ipv4Packet, TcpPacket, TcpSeqNumber};
+use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, TcpPacket, TcpSeqNumber};
 
 /// Header lengths without options.
 const IP_HEADER: usize = 20;
@@ -50,7 +50,8 @@ impl Segment {
     /// Reads a packet; `None` for damage, fragments and what is no TCP.
     pub(super) fn parse(packet: &[u8]) -> Option<Self> {
         let ip = Ipv4Packet::new_checked(packet).ok()?;
-        if !ip.verify_checksum() || ip.more_frags() || ip.frag_offset() != 0 {
+        let whole = !ip.more_frags() && ip.frag_offset() == 0;
+        if !ip.verify_checksum() || !whole || ip.next_header() != IpProtocol::Tcp {
             return None;
         }
         let (source, target) = (ip.src_addr(), ip.dst_addr());
@@ -171,7 +172,7 @@ fn ip_header(bytes: &mut [u8], header: Header, source: Ipv4Addr, target: Ipv4Add
     ip.clear_flags();
     ip.set_frag_offset(0);
     ip.set_hop_limit(header.ttl);
-    ip.set_next_header(smoltcp::wire::IpProtocol::Tcp);
+    ip.set_next_header(IpProtocol::Tcp);
     ip.set_src_addr(source);
     ip.set_dst_addr(target);
     ip.fill_checksum();

@@ -1,10 +1,13 @@
-//! What the slow timer does to a control block, and when it has to.
+//! A control block's timers. The chip's fork starts each one for itself when it is
+//! needed, so none waits for a common tick.
+
+use airbench_clock::Instant;
 
 use super::config::{BACKOFF, OUT_OF_ORDER_TIMEOUTS, PERSIST};
 use super::pcb::{Pcb, State};
 use super::segment::Outgoing;
 
-/// What a tick leads to.
+/// What timers lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// The block lives on.
@@ -25,79 +28,87 @@ impl Pcb {
         }
     }
 
-    /// The tick after which it is given up, if it has used all its retries: the
-    /// next one.
-    fn gives_up(&self) -> Option<u64> {
-        (self.nrtx >= self.retries())
-            .then_some(self.timer? + 1)
-            .filter(|_| self.persist.is_none())
-    }
-
-    fn retransmits(&self) -> Option<u64> {
+    fn retransmits(&self) -> Option<Instant> {
         let waits = self.persist.is_none() && !self.unacked.is_empty();
-        Some(self.timer.filter(|_| waits)? + u64::from(self.rto))
+        Some(self.timer.filter(|_| waits)? + self.config.tick * self.rto)
     }
 
-    fn probes_window(&self) -> Option<u64> {
+    fn probes_window(&self) -> Option<Instant> {
         let (since, probe) = self.persist?;
-        Some(since + u64::from(PERSIST[probe.min(PERSIST.len() - 1)]))
+        Some(since + self.config.tick * PERSIST[probe.min(PERSIST.len() - 1)])
     }
 
-    fn probes_peer(&self) -> Option<u64> {
+    fn probes_peer(&self) -> Option<Instant> {
         let keepalive = self.keepalive?;
-        let idle = self.config.ticks(keepalive.idle);
-        let interval = self.config.ticks(keepalive.interval).max(1);
         let open = matches!(self.state, State::Established | State::CloseWait);
-        let probes = u64::from(self.probes_sent.min(keepalive.count));
-        open.then_some(self.heard + idle + probes * interval + 1)
+        let next = self.next_probe.unwrap_or(self.heard + keepalive.idle);
+        open.then_some(next)
     }
 
-    fn lingers_until(&self) -> Option<u64> {
+    fn lingers_until(&self) -> Option<Instant> {
         let span = match self.state {
             State::FinWait2 => self.config.fin_wait,
             State::TimeWait | State::LastAck => 2 * self.config.segment_lifetime,
             _ => return None,
         };
-        Some(self.heard + self.config.ticks(span) + 1)
+        Some(self.lingers? + span)
     }
 
-    fn forgets_out_of_order(&self) -> Option<u64> {
-        let wait = u64::from(self.rto * OUT_OF_ORDER_TIMEOUTS);
+    fn forgets_out_of_order(&self) -> Option<Instant> {
+        let wait = self.config.tick * self.rto * OUT_OF_ORDER_TIMEOUTS;
         (!self.out_of_order.is_empty()).then_some(self.heard + wait)
     }
 
-    /// The next tick that does something.
-    pub(super) fn next_tick(&self) -> Option<u64> {
-        let ticks = [
-            self.gives_up(),
+    /// When the next timer runs out.
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        Instant::earliest([
             self.retransmits(),
             self.probes_window(),
             self.probes_peer(),
             self.lingers_until(),
             self.forgets_out_of_order(),
-        ];
-        ticks.into_iter().flatten().min()
+        ])
     }
 
-    /// Works off one tick.
-    pub(super) fn slow_tick(&mut self, tick: u64, send: &mut impl FnMut(Outgoing<'_>)) -> Fate {
-        let due = |at: Option<u64>| at.is_some_and(|at| at <= tick);
-        if due(self.gives_up()) || due(self.lingers_until()) {
+    /// States that end by themselves do so from their beginning on, whatever the
+    /// peer still sends.
+    pub(super) fn watch_state(&mut self, now: Instant) {
+        let ends = matches!(
+            self.state,
+            State::FinWait2 | State::TimeWait | State::LastAck
+        );
+        if !ends {
+            self.lingers = None;
+        } else if self.lingers.is_none_or(|_| self.state != self.watched) {
+            self.lingers = Some(now);
+        }
+        self.watched = self.state;
+    }
+
+    /// Works off the timers that have run out.
+    pub(super) fn run_timers(&mut self, now: Instant, send: &mut impl FnMut(Outgoing<'_>)) -> Fate {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.lingers_until()) {
             return Fate::Ends;
         }
         if due(self.probes_window()) {
             self.probe(send);
             let probe = self.persist.map_or(0, |(_, probe)| probe + 1);
-            self.persist = Some((tick, probe.min(PERSIST.len() - 1)));
+            self.persist = Some((now, probe.min(PERSIST.len() - 1)));
         } else if due(self.retransmits()) {
-            self.time_out(tick);
+            // The last repetition is waited for as the others are.
+            if self.nrtx >= self.retries() {
+                return Fate::Ends;
+            }
+            self.time_out(now);
         }
         if due(self.probes_peer()) {
-            let all = self.keepalive.is_some_and(|k| self.probes_sent >= k.count);
-            if all {
+            let interval = self.keepalive.map_or(self.config.tick, |k| k.interval);
+            if self.keepalive.is_some_and(|k| self.probes_sent >= k.count) {
                 return Fate::Resets;
             }
             self.probes_sent += 1;
+            self.next_probe = Some(now + interval.max(self.config.tick));
             self.keep_alive(send);
         }
         if due(self.forgets_out_of_order()) {
@@ -108,13 +119,12 @@ impl Pcb {
 
     /// Nothing was acknowledged in time. While connecting, the time-out is not
     /// doubled.
-    fn time_out(&mut self, tick: u64) {
+    fn time_out(&mut self, now: Instant) {
         if self.state != State::SynSent {
             let step = BACKOFF[(self.nrtx as usize).min(BACKOFF.len() - 1)];
-            // lwIP keeps it in sixteen bits.
             self.rto = (self.smoothed() << step).min(0x7FFF);
         }
-        self.timer = Some(tick);
+        self.timer = Some(now);
         let window = self.cwnd.min(self.snd_wnd);
         self.ssthresh = (window / 2).max(2 * self.mss);
         self.cwnd = self.mss;
