@@ -26,6 +26,8 @@ use pcap_file::pcapng::blocks::interface_statistics::{
 use pcap_file::pcapng::blocks::unknown::UnknownBlock;
 use pcap_file::{DataLink, PcapError};
 
+/// What a pcapng file begins with: the type of its first block.
+pub(crate) const MAGIC: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
 /// The Decryption Secrets Block and, in it, the type of a TLS key log.
 const SECRETS_BLOCK: u32 = 0x0000_000A;
 const TLS_KEY_LOG: u32 = 0x544C_534B;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use airbench_luatos::{Scripts, luadb};
+use airbench_luatos::{Scripts, fota, luadb};
 
 use crate::document;
 use crate::soc::{self, SocError};
@@ -18,6 +18,11 @@ pub enum LoadError {
         /// Why.
         error: std::io::Error,
     },
+    /// A FOTA package, which is for a running firmware.
+    #[error(
+        "{0} is an update package, not a firmware: a script takes it in with fota.file() or an HTTP download; `airbench pack` without --fota writes an image that can be run"
+    )]
+    Package(PathBuf),
     /// A folder without a main script.
     #[error("{0} has no main.lua; a firmware folder needs one")]
     NoMain(PathBuf),
@@ -86,6 +91,8 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
         if scripts.get("main.lua").is_none() && scripts.get("main.luac").is_none() {
             return Err(LoadError::NoMain(path.to_owned()));
         }
+    } else if fota::is_package(&content) {
+        return Err(LoadError::Package(path.to_owned()));
     } else if luadb::is_image(&content) {
         scripts = mount(&content);
     } else if soc::is_archive(&content) {

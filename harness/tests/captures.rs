@@ -129,6 +129,25 @@ fn a_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn nothing_else_is_overwritten() {
+    let here = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("overwritten");
+    std::fs::create_dir_all(&here).unwrap();
+    let script = here.join("main.lua");
+    let code = "print('mine')";
+    std::fs::write(&script, code).unwrap();
+    let (here, path) = (here.to_str().unwrap(), script.to_str().unwrap());
+    for arguments in [
+        ["--pcap", path, "--for", "1s"],
+        ["--record", path, "--for", "1s"],
+        ["--pcap", "same.x", "--record", "same.x"],
+    ] {
+        let output = airbench(&[&["run", here][..], &arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&script).unwrap(), code);
+}
+
+#[test]
 fn the_ladder_agrees_with_its_constants() {
     let output = airbench(&["ladder"]);
     assert!(output.status.success());

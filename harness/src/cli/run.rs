@@ -147,6 +147,22 @@ fn attach(
     Ok((schedule, terminals))
 }
 
+/// What a run writes is written over nothing else.
+fn check_outputs(options: &RunOptions) -> Result<(), Failure> {
+    if let Some(path) = &options.record {
+        super::may_replace(path, &airbench_trace::file::MAGIC, "recording")?;
+    }
+    if let Some(path) = &options.pcap {
+        super::may_replace(path, &crate::capture::MAGIC, "pcapng capture")?;
+    }
+    if options.pcap.is_some() && options.pcap == options.record {
+        return Err(Failure::Usage(
+            "--pcap and --record name the same file".into(),
+        ));
+    }
+    Ok(())
+}
+
 fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCode, Failure> {
     if pipes(options) > 1 {
         return Err(Failure::Usage(
@@ -155,6 +171,7 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     }
     let project = options.project()?;
     let setup = setup(options, &project, None)?;
+    check_outputs(options)?;
     let syntax = options.syntax_error(&project, &setup);
     if setup.flash.scripts.is_some() {
         eprintln!(

@@ -39,6 +39,11 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(word)
 }
 
+/// These bytes begin as an update package does.
+pub fn is_package(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC.to_le_bytes())
+}
+
 /// Where the machine stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Fota {

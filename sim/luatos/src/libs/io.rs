@@ -364,7 +364,11 @@ fn next_line(cx: &mut Call<'_>) -> Results {
             break;
         }
     }
-    let results = read_all(cx, id, first)?;
+    // A bad format is counted as an argument of `read`.
+    let results = read_all(cx, id, first).map_err(|error| match error {
+        Raise::Argument(index, text) => Raise::Argument(index - first + 2, text),
+        other => other,
+    })?;
     let nothing = cx.kind(-(i32::try_from(results).unwrap_or(1))) == Kind::Nil;
     if nothing && close {
         // It was only read.
