@@ -8,7 +8,9 @@ use airbench_trace::{Kind as EventKind, Source};
 use crate::args::{Call, Results};
 use crate::config::{PowerOnReason, Scripts};
 use crate::libs::{self, base, rtos};
-use crate::runtime::{Exit, Level, Runtime, Wait, before_call, hook, leave, suspend};
+use crate::runtime::{
+    Exit, Level, Runtime, Wait, before_call, go_down_if_crashed, hook, leave, suspend,
+};
 
 /// The Lua heap of the stock image, in bytes.
 pub(crate) const HEAP: usize = 262_136;
@@ -147,6 +149,7 @@ fn run(cx: &mut Call<'_>) -> bool {
     // Inside a C function, as on the board: tracebacks end with `[C]: in ?`.
     cx.push_function(run_main);
     let result = cx.call(0, 0);
+    go_down_if_crashed(cx);
     let missing = result.is_err() && cx.to_bytes(-1) == Some(b"module 'main' not found");
     match result {
         Ok(()) => {

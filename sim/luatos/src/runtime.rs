@@ -559,6 +559,11 @@ fn settle(cx: &mut Cx<'_, Runtime>, extra: Duration) {
     while cx.host().is_ahead() {
         suspend(cx, Wait::Busy);
     }
+    go_down_if_crashed(cx);
+}
+
+/// A failed assertion takes the chip down at the next chance.
+pub(crate) fn go_down_if_crashed(cx: &mut Cx<'_, Runtime>) {
     if let Some(why) = cx.host().crashed.take() {
         dump(cx, &why);
     }
