@@ -17,6 +17,7 @@
 pub mod dns;
 mod lwip;
 mod phy;
+mod ports;
 mod resolver;
 mod smol;
 mod stack;

@@ -11,6 +11,7 @@ use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Cidr};
 
 use crate::phy::Queues;
+use crate::ports::Ports;
 use crate::stack::{IpStack, TcpId, TcpState, TcpStatus, UdpId};
 
 /// How a stack's TCP is dimensioned.
@@ -85,11 +86,9 @@ pub struct SmolStack {
     shape: Shape,
     address: Option<Ipv4Addr>,
     next_id: u32,
-    next_port: u16,
+    ports: Ports,
 }
 
-/// Ports the stack chooses begin here (RFC 6335's dynamic range).
-const FIRST_PORT: u16 = 49_152;
 /// Datagrams a UDP socket holds in each direction.
 const UDP_PACKETS: usize = 8;
 /// Bytes they may have together.
@@ -113,7 +112,7 @@ impl SmolStack {
             shape,
             address: None,
             next_id: 0,
-            next_port: FIRST_PORT + (seed % 8192) as u16,
+            ports: Ports::new(seed),
         }
     }
 
@@ -185,15 +184,6 @@ impl SmolStack {
         self.udp
             .get(&id)
             .map(|handle| self.sockets.get_mut::<udp::Socket<'static>>(*handle))
-    }
-
-    fn choose_port(&mut self) -> u16 {
-        self.next_port = if self.next_port >= 65_000 {
-            FIRST_PORT
-        } else {
-            self.next_port + 1
-        };
-        self.next_port
     }
 
     fn forget(&mut self, id: TcpId) {
@@ -293,7 +283,7 @@ impl IpStack for SmolStack {
     fn tcp_connect(&mut self, remote: SocketAddrV4, port: u16) -> Option<TcpId> {
         self.address?;
         let id = self.add_tcp();
-        let port = if port == 0 { self.choose_port() } else { port };
+        let port = self.ports.choose(port);
         let handle = self.tcp[&id].handle;
         let socket = self.sockets.get_mut::<tcp::Socket<'static>>(handle);
         let endpoint = IpEndpoint::new(IpAddress::Ipv4(*remote.ip()), remote.port());
@@ -380,7 +370,7 @@ impl IpStack for SmolStack {
             )
         };
         let mut socket = udp::Socket::new(buffer(), buffer());
-        let port = if port == 0 { self.choose_port() } else { port };
+        let port = self.ports.choose(port);
         // A new socket and a port that is not 0: bind cannot refuse.
         let _ = socket.bind(port);
         self.next_id += 1;

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod framing;
+mod incoming;
 mod port;
 mod soft;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use airbench_clock::Instant;
 
 use crate::Framing;
+use crate::incoming::Incoming;
 
 /// What the closed UART driver leaves open; defaults from facts O.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,22 +60,6 @@ pub enum Output {
     Lost(Lost, usize),
 }
 
-/// Bytes under way to the device; byte `i` is complete at
-/// `start + characters(i + 1)`.
-#[derive(Debug)]
-struct Burst {
-    start: Instant,
-    framing: Framing,
-    bytes: Vec<u8>,
-    taken: usize,
-}
-
-impl Burst {
-    fn arrival(&self, index: usize) -> Instant {
-        self.start + self.framing.characters(index + 1)
-    }
-}
-
 /// Bytes of one transmit chunk: a long write shows on the wire bit by bit, but
 /// an event per byte would drown the log.
 const CHUNK: usize = 256;
@@ -86,9 +71,7 @@ pub struct Port {
     framing: Option<Framing>,
     cache_size: usize,
     cache: VecDeque<u8>,
-    incoming: VecDeque<Burst>,
-    /// When the peer's transmitter is free again.
-    peer_busy: Instant,
+    incoming: Incoming,
     /// Arrival of the latest byte that has not been notified yet.
     unnotified: Option<Instant>,
     /// Chunks being sent and when each is complete.
@@ -104,8 +87,7 @@ impl Port {
             framing: None,
             cache_size: 0,
             cache: VecDeque::new(),
-            incoming: VecDeque::new(),
-            peer_busy: Instant::ZERO,
+            incoming: Incoming::default(),
             unnotified: None,
             outgoing: VecDeque::new(),
             pending: VecDeque::new(),
@@ -137,23 +119,13 @@ impl Port {
     /// The peer starts to send `bytes` now, or when its transmitter is free.
     /// `framing` is the peer's; by default it matches the device's.
     pub fn send_to_device(&mut self, now: Instant, bytes: Vec<u8>, framing: Option<Framing>) {
-        if bytes.is_empty() {
-            return;
-        }
         let framing = framing.or(self.framing).unwrap_or_default();
-        let start = self.peer_busy.max(now);
-        self.peer_busy = start + framing.characters(bytes.len());
-        self.incoming.push_back(Burst {
-            start,
-            framing,
-            bytes,
-            taken: 0,
-        });
+        self.incoming.send(now, bytes, framing);
     }
 
     /// Moves what has arrived by `now` into the cache.
     fn catch_up(&mut self, now: Instant) {
-        while let Some(burst) = self.incoming.front_mut() {
+        while let Some(burst) = self.incoming.bursts.front_mut() {
             let from = burst.taken;
             while burst.taken < burst.bytes.len() && burst.arrival(burst.taken) <= now {
                 burst.taken += 1;
@@ -184,7 +156,7 @@ impl Port {
             if burst.taken < burst.bytes.len() {
                 return;
             }
-            self.incoming.pop_front();
+            self.incoming.bursts.pop_front();
         }
     }
 
@@ -266,6 +238,7 @@ impl Port {
         // The next byte restarts the silence.
         let next = self
             .incoming
+            .bursts
             .front()
             .map(|burst| burst.arrival(burst.taken));
         (next.is_none_or(|next| next > idle)).then_some(idle)
@@ -276,13 +249,14 @@ impl Port {
         if !self.pending.is_empty() {
             return Some(Instant::ZERO);
         }
-        if self.outgoing.is_empty() && self.incoming.is_empty() && self.unnotified.is_none() {
+        if self.outgoing.is_empty() && self.incoming.bursts.is_empty() && self.unnotified.is_none()
+        {
             return None;
         }
         let sent = self.outgoing.front().map(|(end, _)| *end);
         // The next byte count worth a look: the end of the burst, or the byte
         // that makes the cache exceed its size.
-        let arrival = self.incoming.front().map(|burst| {
+        let arrival = self.incoming.bursts.front().map(|burst| {
             let excess = (self.cache_size + 1)
                 .saturating_sub(self.cache.len())
                 .max(1);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use airbench_clock::Instant;
 
+use crate::incoming::Incoming;
 use crate::{Framing, Lost, Parity};
 
 /// Ticks of the timers per second.
@@ -90,21 +91,11 @@ pub enum SoftOutput {
     Lost(Lost, usize),
 }
 
-/// Bytes under way to the device.
-#[derive(Debug)]
-struct Burst {
-    start: Instant,
-    framing: Framing,
-    bytes: Vec<u8>,
-    taken: usize,
-}
-
 /// The device's end of a line that software serves.
 #[derive(Debug, Default)]
 pub struct SoftPort {
     setup: Option<SoftSetup>,
-    incoming: VecDeque<Burst>,
-    peer_busy: Instant,
+    incoming: Incoming,
     stage: Vec<u8>,
     buffer: Vec<u8>,
     /// When the burst under way has ended, if nothing more comes.
@@ -127,7 +118,6 @@ impl SoftPort {
     pub fn close(&mut self) {
         *self = Self {
             incoming: std::mem::take(&mut self.incoming),
-            peer_busy: self.peer_busy,
             ..Self::default()
         };
     }
@@ -139,19 +129,9 @@ impl SoftPort {
 
     /// The peer starts to send; its parameters match if none are given.
     pub fn send_to_device(&mut self, now: Instant, bytes: Vec<u8>, framing: Option<Framing>) {
-        if bytes.is_empty() {
-            return;
-        }
         let own = self.setup.map(|setup| setup.framing);
         let framing = framing.or(own).unwrap_or_default();
-        let start = self.peer_busy.max(now);
-        self.peer_busy = start + framing.characters(bytes.len());
-        self.incoming.push_back(Burst {
-            start,
-            framing,
-            bytes,
-            taken: 0,
-        });
+        self.incoming.send(now, bytes, framing);
     }
 
     /// Queues a write; the first starts at once.
@@ -186,7 +166,7 @@ impl SoftPort {
 
     /// When the last bit of the next byte is sampled, and the byte's framing.
     fn next_byte(&self) -> Option<(Instant, u8, Framing)> {
-        let burst = self.incoming.front()?;
+        let burst = self.incoming.bursts.front()?;
         let byte = *burst.bytes.get(burst.taken)?;
         let begin = burst.start + burst.framing.characters(burst.taken);
         let own = self.setup.map_or(burst.framing, |setup| setup.framing);
@@ -198,10 +178,10 @@ impl SoftPort {
     }
 
     fn step_over(&mut self) {
-        if let Some(burst) = self.incoming.front_mut() {
+        if let Some(burst) = self.incoming.bursts.front_mut() {
             burst.taken += 1;
             if burst.taken == burst.bytes.len() {
-                self.incoming.pop_front();
+                self.incoming.bursts.pop_front();
             }
         }
     }

@@ -81,6 +81,13 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("vsimOnOff", |_| Ok(0)),
 ];
 
+/// The test network's cell: country, operator, carrier frequency, physical
+/// identity, and the band of that frequency.
+const MCC: i32 = 1;
+const MNC: i32 = 1;
+const EARFCN: i32 = 1300;
+const PCI: i32 = 101;
+const BAND: i32 = 3;
 /// Length of the serial number.
 const SN: usize = 32;
 /// Bands of the Air780E.
@@ -404,18 +411,18 @@ fn cell_info(cx: &mut Call<'_>) -> Results {
     if known {
         cx.push_table(0, 14);
         for (name, value) in [
-            ("pci", 101),
+            ("pci", PCI),
             ("cid", radio.eci),
-            ("earfcn", 1300),
+            ("earfcn", EARFCN),
             ("rsrp", radio.rsrp),
             ("rsrq", radio.rsrq),
             ("rssi", radio.rssi),
             ("tdd", 0),
             ("snr", radio.snr),
-            ("mcc", 1),
-            ("mnc", 1),
+            ("mcc", MCC),
+            ("mnc", MNC),
             ("tac", radio.tac),
-            ("band", 3),
+            ("band", BAND),
             ("ulbandwidth", 5),
             ("dlbandwidth", 5),
         ] {
@@ -434,11 +441,11 @@ fn serving_cell(cx: &mut Call<'_>) -> Results {
     let of_cell = |value| if registered { value } else { 0 };
     cx.push_table(0, 12);
     for (name, value) in [
-        ("mcc", of_cell(1)),
-        ("mnc", of_cell(1)),
-        ("earfcn", of_cell(1300)),
-        ("pci", of_cell(101)),
-        ("band", of_cell(3)),
+        ("mcc", of_cell(MCC)),
+        ("mnc", of_cell(MNC)),
+        ("earfcn", of_cell(EARFCN)),
+        ("pci", of_cell(PCI)),
+        ("band", of_cell(BAND)),
         ("eci", of_cell(radio.eci)),
         ("cid", of_cell(radio.eci)),
         ("tac", of_cell(radio.tac)),

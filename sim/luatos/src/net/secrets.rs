@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use data_encoding::HEXLOWER;
 use rustls::KeyLog;
 
 /// Keys of a device's TLS connections, in the format of NSS key logs. They are
@@ -26,14 +27,14 @@ impl Secrets {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl KeyLog for Secrets {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         if self.will_log(label) {
-            let line = format!("{label} {} {}", hex(client_random), hex(secret));
+            let line = format!(
+                "{label} {} {}",
+                HEXLOWER.encode(client_random),
+                HEXLOWER.encode(secret)
+            );
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.push(line);
         }

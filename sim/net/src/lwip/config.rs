@@ -65,11 +65,16 @@ impl Default for LwipConfig {
 /// Left shifts of the smoothed time-out, by the number of retransmissions: the
 /// fork's (with `ENABLE_PSIF`), which doubles every second time only. The public
 /// releases have 1 2 3 4 5 6 7.
-pub(super) const BACKOFF: [u32; 13] = [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7];
+const BACKOFF: [u32; 13] = [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7];
 /// Ticks between probes of a closed window.
 pub(super) const PERSIST: [u32; 7] = [3, 6, 12, 24, 48, 96, 120];
 /// Out-of-order segments are kept for so many time-outs.
 pub(super) const OUT_OF_ORDER_TIMEOUTS: u32 = 6;
+
+/// The time-out in ticks after so many retransmissions.
+pub(super) fn backed_off(smoothed: u32, retransmissions: u32) -> u32 {
+    smoothed << BACKOFF[(retransmissions as usize).min(BACKOFF.len() - 1)]
+}
 
 impl LwipConfig {
     /// The window in a RST: always the whole one.
@@ -95,8 +100,7 @@ impl LwipConfig {
         for retry in 0..self.data_retries {
             at += rto;
             sent.push(self.tick * at);
-            let step = BACKOFF[(retry as usize).min(BACKOFF.len() - 1)];
-            rto = smoothed << step;
+            rto = backed_off(smoothed, retry);
         }
         (sent, self.tick * (at + rto))
     }

@@ -76,7 +76,7 @@ impl Pcb {
             return Verdict::Refuse;
         }
         if segment.fin && !segment.syn {
-            self.lingers = Some(now);
+            self.lingers = Some((State::TimeWait, now));
         }
         self.ack_now |= segment.len() > 0;
         Verdict::Fine

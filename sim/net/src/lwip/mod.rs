@@ -20,6 +20,7 @@ use airbench_clock::Instant;
 
 pub use config::LwipConfig;
 
+use crate::ports::Ports;
 use crate::stack::{IpStack, Keepalive, TcpId, TcpState, TcpStatus, UdpId};
 use crate::{Shape, SmolStack};
 use input::Verdict;
@@ -27,9 +28,6 @@ use pcb::{Pcb, State};
 use segment::{Header, Outgoing, Segment};
 use timers::Fate;
 
-/// Ports the stack chooses begin here (RFC 6335's dynamic range).
-const FIRST_PORT: u16 = 49_152;
-const LAST_PORT: u16 = 65_000;
 /// The protocol number of TCP.
 const TCP: u8 = 6;
 
@@ -52,7 +50,7 @@ pub struct LwipStack {
     /// Where initial sequence numbers come from.
     seed: u64,
     next_id: u32,
-    next_port: u16,
+    ports: Ports,
 }
 
 /// Makes a packet of a segment and queues it.
@@ -88,17 +86,8 @@ impl LwipStack {
             identification: 0,
             seed,
             next_id: 0,
-            next_port: FIRST_PORT + (seed % 8192) as u16,
+            ports: Ports::new(seed),
         }
-    }
-
-    fn choose_port(&mut self) -> u16 {
-        self.next_port = if self.next_port >= LAST_PORT {
-            FIRST_PORT
-        } else {
-            self.next_port + 1
-        };
-        self.next_port
     }
 
     /// An initial sequence number: a hash of seed and number of the connection.
@@ -231,7 +220,7 @@ impl IpStack for LwipStack {
         let address = self.address?;
         self.next_id += 1;
         let id = TcpId(self.next_id);
-        let port = if port == 0 { self.choose_port() } else { port };
+        let port = self.ports.choose(port);
         let local = SocketAddrV4::new(address, port);
         // A port that is in use for the same peer.
         let taken =

@@ -65,10 +65,8 @@ pub(super) struct Pcb {
     pub(super) mss: u32,
     /// When the latest segment came from the peer.
     pub(super) heard: Instant,
-    /// When it entered a state that ends by itself.
-    pub(super) lingers: Option<Instant>,
-    /// The state when that was last looked at.
-    pub(super) watched: State,
+    /// A state that ends by itself, and since when.
+    pub(super) lingers: Option<(State, Instant)>,
 
     // Receiver.
     pub(super) rcv_nxt: u32,
@@ -145,7 +143,6 @@ impl Pcb {
             mss: u32::from(config.mss).min(536),
             heard: Instant::ZERO,
             lingers: None,
-            watched: State::SynSent,
             rcv_nxt: 0,
             rcv_wnd: window,
             rcv_ann_wnd: window,
@@ -352,21 +349,16 @@ impl Pcb {
     fn acknowledge(&mut self, send: &mut impl FnMut(Outgoing<'_>)) {
         self.ack_now = false;
         self.ack_delayed = None;
-        let window = self.header_window(false);
         self.rcv_ann_right_edge = self.rcv_nxt.wrapping_add(self.rcv_ann_wnd);
-        send(Outgoing {
-            from: self.local,
-            to: self.remote,
-            seq: self.snd_nxt,
-            ack: Some(self.rcv_nxt),
-            syn: false,
-            fin: false,
-            rst: false,
-            push: false,
-            window,
-            options: None,
-            data: &[],
-        });
+        send(self.bare(self.snd_nxt));
+    }
+
+    /// A segment without data or flags, as of now.
+    fn bare(&self, seq: u32) -> Outgoing<'static> {
+        Outgoing {
+            window: self.header_window(false),
+            ..Outgoing::bare(self.local, self.remote, seq, self.rcv_nxt)
+        }
     }
 
     fn header_window(&self, syn: bool) -> u16 {
@@ -391,17 +383,14 @@ impl Pcb {
             .syn
             .then_some((self.config.mss, self.config.window_shift));
         send(Outgoing {
-            from: self.local,
-            to: self.remote,
-            seq: segment.seq,
             ack: (!connecting).then_some(self.rcv_nxt),
             syn: segment.syn,
             fin: segment.fin,
-            rst: false,
             push: segment.push,
             window: self.header_window(segment.syn),
             options,
             data: &segment.data,
+            ..self.bare(segment.seq)
         });
     }
 
@@ -416,51 +405,23 @@ impl Pcb {
             self.snd_nxt = end;
         }
         send(Outgoing {
-            from: self.local,
-            to: self.remote,
-            seq: segment.seq,
-            ack: Some(self.rcv_nxt),
-            syn: false,
             fin: segment.fin && segment.data.is_empty(),
-            rst: false,
-            push: false,
-            window: self.header_window(false),
-            options: None,
             data: &segment.data[..segment.data.len().min(1)],
+            ..self.bare(segment.seq)
         });
     }
 
     /// A byte the peer has already, which it must answer.
     pub(super) fn keep_alive(&self, send: &mut impl FnMut(Outgoing<'_>)) {
-        send(Outgoing {
-            from: self.local,
-            to: self.remote,
-            seq: self.snd_nxt.wrapping_sub(1),
-            ack: Some(self.rcv_nxt),
-            syn: false,
-            fin: false,
-            rst: false,
-            push: false,
-            window: self.header_window(false),
-            options: None,
-            data: &[],
-        });
+        send(self.bare(self.snd_nxt.wrapping_sub(1)));
     }
 
     /// A RST that takes the connection down at the peer.
     pub(super) fn reset(&self, send: &mut impl FnMut(Outgoing<'_>)) {
         send(Outgoing {
-            from: self.local,
-            to: self.remote,
-            seq: self.snd_nxt,
-            ack: Some(self.rcv_nxt),
-            syn: false,
-            fin: false,
             rst: true,
-            push: false,
             window: self.config.reset_window(),
-            options: None,
-            data: &[],
+            ..self.bare(self.snd_nxt)
         });
     }
 

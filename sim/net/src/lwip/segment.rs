@@ -32,18 +32,10 @@ impl Segment {
 
     /// The RST that answers it where it belongs to no connection.
     pub(super) fn reset(&self) -> Outgoing<'static> {
+        let ack = self.seq.wrapping_add(self.len());
         Outgoing {
-            from: self.to,
-            to: self.from,
-            seq: self.ack.unwrap_or(0),
-            ack: Some(self.seq.wrapping_add(self.len())),
-            syn: false,
-            fin: false,
             rst: true,
-            push: false,
-            window: 0,
-            options: None,
-            data: &[],
+            ..Outgoing::bare(self.to, self.from, self.ack.unwrap_or(0), ack)
         }
     }
 
@@ -122,6 +114,26 @@ pub(super) struct Outgoing<'a> {
 pub(super) struct Header {
     pub(super) ttl: u8,
     pub(super) identification: u16,
+}
+
+impl Outgoing<'static> {
+    /// A bare acknowledgement with a closed window: what every other segment
+    /// adds to.
+    pub(super) fn bare(from: SocketAddrV4, to: SocketAddrV4, seq: u32, ack: u32) -> Self {
+        Self {
+            from,
+            to,
+            seq,
+            ack: Some(ack),
+            syn: false,
+            fin: false,
+            rst: false,
+            push: false,
+            window: 0,
+            options: None,
+            data: &[],
+        }
+    }
 }
 
 impl Outgoing<'_> {

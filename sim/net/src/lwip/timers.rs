@@ -3,7 +3,7 @@
 
 use airbench_clock::Instant;
 
-use super::config::{BACKOFF, OUT_OF_ORDER_TIMEOUTS, PERSIST};
+use super::config::{OUT_OF_ORDER_TIMEOUTS, PERSIST, backed_off};
 use super::pcb::{Pcb, State};
 use super::segment::Outgoing;
 
@@ -46,12 +46,12 @@ impl Pcb {
     }
 
     fn lingers_until(&self) -> Option<Instant> {
-        let span = match self.state {
+        let (state, since) = self.lingers?;
+        let span = match state {
             State::FinWait2 => self.config.fin_wait,
-            State::TimeWait | State::LastAck => 2 * self.config.segment_lifetime,
-            _ => return None,
+            _ => 2 * self.config.segment_lifetime,
         };
-        Some(self.lingers? + span)
+        Some(since + span)
     }
 
     fn forgets_out_of_order(&self) -> Option<Instant> {
@@ -77,12 +77,9 @@ impl Pcb {
             self.state,
             State::FinWait2 | State::TimeWait | State::LastAck
         );
-        if !ends {
-            self.lingers = None;
-        } else if self.lingers.is_none_or(|_| self.state != self.watched) {
-            self.lingers = Some(now);
+        if self.lingers.map(|(state, _)| state) != ends.then_some(self.state) {
+            self.lingers = ends.then_some((self.state, now));
         }
-        self.watched = self.state;
     }
 
     /// Works off the timers that have run out.
@@ -121,8 +118,7 @@ impl Pcb {
     /// doubled.
     fn time_out(&mut self, now: Instant) {
         if self.state != State::SynSent {
-            let step = BACKOFF[(self.nrtx as usize).min(BACKOFF.len() - 1)];
-            self.rto = (self.smoothed() << step).min(0x7FFF);
+            self.rto = backed_off(self.smoothed(), self.nrtx).min(0x7FFF);
         }
         self.timer = Some(now);
         let window = self.cwnd.min(self.snd_wnd);
