@@ -16,6 +16,12 @@ pub enum FlashError {
         /// Why.
         error: std::io::Error,
     },
+    /// It is a folder or a device.
+    #[error("{path} is no file; name a file that keeps the flash, or one that is not there yet")]
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// It is something else.
     #[error("{path} is no flash file of airbench: {error}; delete it to begin with an empty flash")]
     Content {
@@ -36,6 +42,11 @@ pub enum FlashError {
 
 /// What a file holds; nothing if there is none yet.
 pub fn read(path: &Path) -> Result<Option<Flash>, FlashError> {
+    if path.exists() && !path.is_file() {
+        return Err(FlashError::NoFile {
+            path: path.to_owned(),
+        });
+    }
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

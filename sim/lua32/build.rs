@@ -111,7 +111,7 @@ fn main() {
     for name in SOURCES {
         build.file(source(&lua, name));
     }
-    for file in ["c/glue.c", "c/rotable.c", "c/printf.c"] {
+    for file in ["c/glue.c", "c/debug.c", "c/rotable.c", "c/printf.c"] {
         build.file(file);
         println!("cargo:rerun-if-changed={file}");
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod files;
+mod libraries;
 
 use airbench_luatos::Core;
 use support::run;

@@ -135,12 +135,6 @@ void lua32_push_own_value(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(2));
 }
 
-void lua32_count(lua_State *L) {
-  lua32_ctl *ctl = lua32_control(L);
-  ctl->instructions += (uint64_t)L->basehookcount;
-  ctl->hook(L);
-}
-
 /* A step of the matcher is some 50 cycles, a VM instruction some 200. */
 #define STEPS 1000
 #define STEPS_PER_INSTRUCTION 4
@@ -153,29 +147,8 @@ void lua32_pattern_step(lua_State *L) {
   ctl->hook(L);
 }
 
-/* Lua wants a hook to be set; lua32_count is called in its place. */
-static void count_hook(lua_State *L, lua_Debug *ar) {
-  (void)L;
-  (void)ar;
-}
-
 void lua32_set_pause(lua_State *L, int percent) {
   lua_gc(L, LUA_GCSETPAUSE, percent);
-}
-
-void lua32_set_hook(lua_State *L, int interval) {
-  lua_sethook(L, count_hook, interval > 0 ? LUA_MASKCOUNT : 0, interval);
-}
-
-/* Settles the running thread's partial count and returns the total. Other
-** threads keep theirs until they run again: nothing is lost, only late. */
-uint64_t lua32_instructions(lua_State *L) {
-  lua32_ctl *ctl = lua32_control(L);
-  if (L->basehookcount > 0) {
-    ctl->instructions += (uint64_t)(L->basehookcount - L->hookcount);
-    resethookcount(L);
-  }
-  return ctl->instructions;
 }
 
 /* What luac -s leaves out: line numbers and names. The chunk name stays, so
@@ -264,28 +237,6 @@ static int open_base(lua_State *L) {
   return 0;
 }
 
-/* The upvalue functions of `debug`, for Lua functions only: C functions have an
-** upvalue here where on the device they have none. */
-static int lua_functions_only(lua_State *L) {
-  if (lua_iscfunction(L, 1)) return 0;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
-}
-
-static void guard_upvalues(lua_State *L) {
-  static const char *const names[] = {
-    "getupvalue", "setupvalue", "upvalueid", "upvaluejoin"
-  };
-  size_t i;
-  for (i = 0; i < sizeof names / sizeof names[0]; i++) {
-    lua_getfield(L, -1, names[i]);
-    lua_pushcclosure(L, lua_functions_only, 1);
-    lua_setfield(L, -2, names[i]);
-  }
-}
-
 /* Leaves the table of one of PUC's C libraries on the stack. */
 static int open_stock(lua_State *L) {
   static const struct { const char *name; lua_CFunction open; } libs[] = {
@@ -302,7 +253,7 @@ static int open_stock(lua_State *L) {
     if (*a != *b) continue;
     libs[i].open(L);
     fix_addresses(L);
-    if (libs[i].open == luaopen_debug) guard_upvalues(L);
+    if (libs[i].open == luaopen_debug) lua32_open_debug(L);
     if (libs[i].open == luaopen_table) {
       lua_getfield(L, -1, "unpack");
       lua_setglobal(L, "unpack");

@@ -42,6 +42,7 @@ typedef struct lua32_ctl {
   size_t hidden;          /* used bytes that collectgarbage does not show */
   uint64_t random;        /* state of math.random */
   int pattern_steps;      /* steps of string matching not charged yet */
+  int interval;           /* VM instructions between two calls of `hook` */
 } lua32_ctl;
 
 #define LUA32_RAISE_AT (-1)    /* message; the caller's position is put before */
@@ -59,6 +60,9 @@ void lua32_srand(lua_State *L, unsigned int seed);
    for every step. */
 void lua32_count(lua_State *L);
 void lua32_pattern_step(lua_State *L);
+
+/* debug.c: completes the table of `debug` on top of the stack. */
+void lua32_open_debug(lua_State *L);
 
 int lua32_snprintf(char *out, size_t size, const char *format, ...);
 

@@ -43,6 +43,7 @@ pub(crate) struct Ctl {
     pub(crate) hidden: usize,
     pub(crate) random: u64,
     pub(crate) pattern_steps: c_int,
+    pub(crate) interval: c_int,
 }
 
 pub(crate) const RAISE_AT: c_int = -1;

@@ -105,6 +105,7 @@ impl<H: 'static> Vm<H> {
                 hidden: 0,
                 random: config.random_seed,
                 pattern_steps: 0,
+                interval: 0,
             }),
             arena: UnsafeCell::new(None),
             state: Cell::new(null_mut()),

@@ -22,6 +22,8 @@ pub(crate) trait Args {
     fn check_bytes(&self, index: i32) -> Result<Vec<u8>, Raise>;
     /// The same as text, invalid UTF-8 replaced.
     fn check_text(&self, index: i32) -> Result<String, Raise>;
+    /// A path as C sees it: up to the first NUL.
+    fn check_path(&self, index: i32) -> Result<String, Raise>;
     /// A function, kept to be called later; nothing for anything else.
     fn keep_function(&mut self, index: i32) -> Option<Ref>;
 }
@@ -65,6 +67,14 @@ impl Args for Call<'_> {
 
     fn check_text(&self, index: i32) -> Result<String, Raise> {
         Ok(String::from_utf8_lossy(&self.check_bytes(index)?).into_owned())
+    }
+
+    fn check_path(&self, index: i32) -> Result<String, Raise> {
+        let mut path = self.check_text(index)?;
+        if let Some(end) = path.find('\0') {
+            path.truncate(end);
+        }
+        Ok(path)
     }
 
     fn keep_function(&mut self, index: i32) -> Option<Ref> {

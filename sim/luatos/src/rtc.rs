@@ -17,6 +17,9 @@ pub(crate) struct Rtc {
     pub(crate) offset: i64,
     /// Time zone in quarter hours, for `os.date` only.
     pub(crate) timezone: i32,
+    /// The zone the SDK keeps with its clock, in quarter hours: known from the
+    /// first time the clock is set.
+    pub(crate) sdk_zone: i32,
 }
 
 impl Rtc {
@@ -26,6 +29,7 @@ impl Rtc {
             epoch: config.epoch,
             offset: flash.rtc_offset.unwrap_or_else(factory),
             timezone: 32,
+            sdk_zone: if config.core.is_new() { 32 } else { 0 },
         }
     }
 

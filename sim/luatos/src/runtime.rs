@@ -171,6 +171,8 @@ pub struct Runtime {
     /// What the new core's `socket.dft` sets: the adapter of sockets that name
     /// none.
     pub(crate) default_adapter: i32,
+    /// Segments that `socket.rx_cache` names.
+    pub(crate) rx_cache: i32,
     /// Calls of functions that are not modelled, by name.
     pub unmodelled: BTreeMap<String, u64>,
     events: Vec<Event>,
@@ -294,6 +296,7 @@ impl Runtime {
                 Update::None | Update::Installed => None,
             },
             default_adapter: crate::libs::socket::CELLULAR,
+            rx_cache: 32,
             unmodelled: BTreeMap::new(),
             events: Vec::new(),
             config,
@@ -319,6 +322,7 @@ impl Runtime {
     pub(crate) fn set_utc(&mut self, utc: i64) {
         let offset = utc - self.rtc.network_time(self.now);
         self.rtc.offset = offset;
+        self.rtc.sdk_zone = self.rtc.timezone;
         self.flash.rtc_offset = Some(offset);
     }
 

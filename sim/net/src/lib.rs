@@ -25,4 +25,4 @@ mod stack;
 pub use lwip::{LwipConfig, LwipStack};
 pub use resolver::{LineLevel, Lookup, Resolver};
 pub use smol::{Shape, SmolStack};
-pub use stack::{IpStack, Keepalive, TcpId, TcpState, TcpStatus, UdpId};
+pub use stack::{IpStack, Keepalive, TcpError, TcpId, TcpState, TcpStatus, UdpId};

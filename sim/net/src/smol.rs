@@ -319,6 +319,7 @@ impl IpStack for SmolStack {
             readable: 0,
             unacknowledged: 0,
             writable: 0,
+            error: None,
         };
         let Some(connection) = self.tcp.get(&id) else {
             return closed;
@@ -344,6 +345,7 @@ impl IpStack for SmolStack {
             } else {
                 0
             },
+            error: None,
         }
     }
 

@@ -26,6 +26,15 @@ pub enum TcpState {
     Closed,
 }
 
+/// Why a connection ended that nobody closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpError {
+    /// The peer sent a RST.
+    Reset,
+    /// Repetitions or probes stayed without an answer.
+    Aborted,
+}
+
 /// State and fill of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpStatus {
@@ -37,6 +46,8 @@ pub struct TcpStatus {
     pub unacknowledged: usize,
     /// Bytes that can be written now.
     pub writable: usize,
+    /// Why it is over, if the stack tells.
+    pub error: Option<TcpError>,
 }
 
 /// Probes of an idle connection.

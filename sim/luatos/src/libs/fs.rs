@@ -12,21 +12,21 @@ pub(crate) const LIBRARY: Library = Library {
         ("fsstat", fsstat),
         ("fsize", fsize),
         ("mkdir", |cx| {
-            let path = cx.check_text(1)?;
+            let path = cx.check_path(1)?;
             let result = cx.host().make_folder(&path);
             cx.push_integer(result.map_or_else(|error| error as i32, |()| 0));
             Ok(1)
         }),
         ("rmdir", |cx| {
-            let path = cx.check_text(1)?;
+            let path = cx.check_path(1)?;
             let result = cx.host().remove_folder(&path);
             cx.push_integer(result.map_or_else(|error| error as i32, |()| 0));
             Ok(1)
         }),
         ("mkfs", |cx| {
             // Its mount point is a null pointer, whatever the arguments.
-            cx.check_text(1)?;
-            cx.check_text(2)?;
+            cx.check_path(1)?;
+            cx.check_path(2)?;
             let line = "vfs no such mount point (null)";
             cx.host().lib_line(Level::Error, line);
             cx.push_integer(-1);
@@ -62,7 +62,7 @@ pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
     let path = if cx.is_none_or_nil(1) {
         "/".to_owned()
     } else {
-        cx.check_text(1)?
+        cx.check_path(1)?
     };
     let rt = cx.host();
     let mount = rt.mount_of(&path).0;
@@ -100,7 +100,7 @@ pub(crate) fn fsstat(cx: &mut Call<'_>) -> Results {
 }
 
 fn fsize(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let rt = cx.host();
     let (mount, rest) = rt.mount_of(&path);
     if mount == Mount::Root && rt.flash.root.is_folder(rest) {
@@ -114,9 +114,9 @@ fn fsize(cx: &mut Call<'_>) -> Results {
 /// `fs.mount(bus, type, prefix, kind)`: for `luadb` the bus is the image itself.
 fn mount(cx: &mut Call<'_>) -> Results {
     let bus = cx.check_bytes(1)?;
-    let name = cx.check_text(2)?;
-    let prefix = cx.check_text(3)?;
-    cx.check_text(4)?;
+    let name = cx.check_path(2)?;
+    let prefix = cx.check_path(3)?;
+    cx.check_path(4)?;
     let code = cx.host().mount(&bus, &name, &prefix);
     cx.push_integer(code);
     Ok(1)
@@ -124,7 +124,7 @@ fn mount(cx: &mut Call<'_>) -> Results {
 
 /// 0 for most of what is mounted, without unmounting it.
 fn umount(cx: &mut Call<'_>) -> Results {
-    let prefix = cx.check_text(1)?;
+    let prefix = cx.check_path(1)?;
     let code = unmount(cx.host(), &prefix).map_or_else(|error| error as i32, |()| 0);
     cx.push_integer(code);
     Ok(1)

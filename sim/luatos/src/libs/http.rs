@@ -35,6 +35,7 @@ struct Options {
     dst: Option<String>,
     fota: bool,
     ipv6: bool,
+    debug: bool,
     callback: Option<(Ref, Option<Ref>)>,
 }
 
@@ -58,6 +59,8 @@ fn options(cx: &mut Call<'_>) -> Result<Options, Raise> {
     };
     cx.get_field(5, "ipv6");
     options.ipv6 = cx.kind(-1) == Kind::Boolean && cx.to_boolean(-1);
+    cx.get_field(5, "debug");
+    options.debug = cx.kind(-1) == Kind::Boolean && cx.to_boolean(-1);
     if cx.get_field(5, "callback") == Kind::Function {
         let callback = cx.make_ref();
         let data = match cx.get_field(5, "userdata") {
@@ -263,6 +266,7 @@ fn order(cx: &mut Call<'_>, options: &mut Options) -> Result<Option<Order>, Rais
         sink,
         timeout: (timeout != 0).then(|| Duration::from_millis(timeout.cast_unsigned().into())),
         progress: options.callback.take(),
+        debug: options.debug,
     }))
 }
 

@@ -105,7 +105,7 @@ fn opt_text(cx: &Call<'_>, index: i32, default: &str) -> Result<String, Raise> {
 }
 
 fn open_path(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let mode = opt_text(cx, 2, "r")?;
     if !valid_mode(&mode) {
         return Err(Raise::Argument(2, "invalid mode".into()));
@@ -132,7 +132,7 @@ fn kind(cx: &mut Call<'_>) -> Results {
 }
 
 fn exists(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let opened = cx.host().open_file(&path, "r");
     if let Some(id) = opened {
         // It was only read.
@@ -144,7 +144,7 @@ fn exists(cx: &mut Call<'_>) -> Results {
 
 /// 0 for what does not exist.
 fn file_size(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let rt = cx.host();
     let size = rt.open_file(&path, "rb").map_or(0, |id| {
         let size = rt.open_size(id);
@@ -158,7 +158,7 @@ fn file_size(cx: &mut Call<'_>) -> Results {
 
 /// `io.readFile(path, mode, offset, len)`.
 fn read_file(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let mode = opt_text(cx, 2, "rb")?;
     let offset = cx.opt_integer(3, 0)?;
     let len = usize::try_from(cx.opt_integer(4, 1 << 30)?).unwrap_or(0);
@@ -177,7 +177,7 @@ fn read_file(cx: &mut Call<'_>) -> Results {
 }
 
 fn write_file(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let data = cx.check_bytes(2)?;
     let mode = opt_text(cx, 3, "wb+")?;
     if !cx.host().write_file(&path, &mode, &data) {
@@ -406,7 +406,7 @@ fn lines(cx: &mut Call<'_>) -> Results {
         let text = "FILE* expected, got nil".to_owned();
         return Err(Raise::Argument(1, text));
     }
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let Some(id) = cx.host().open_file(&path, "r") else {
         return Err(Raise::Message(format!(
             "cannot open file '{path}' ({ERRNO})"
@@ -424,20 +424,20 @@ fn outcome(cx: &mut Call<'_>, result: Result<(), FsError>) -> Results {
 }
 
 fn mkdir(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let result = cx.host().make_folder(&path);
     outcome(cx, result)
 }
 
 fn rmdir(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let result = cx.host().remove_folder(&path);
     outcome(cx, result)
 }
 
 /// `io.dexist(path)` of the new core.
 fn folder_exists(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let found = cx.host().folder_exists(&path);
     cx.push_boolean(found);
     Ok(1)
@@ -446,7 +446,7 @@ fn folder_exists(cx: &mut Call<'_>) -> Results {
 /// `io.lsdir(path, count, offset)`. V1112 looks sizes up by path and name put
 /// together: without a slash at the path's end they are 0.
 fn lsdir(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     let count = cx.opt_integer(2, 10)?;
     let count = usize::try_from(count).unwrap_or(10).min(100);
     let offset = usize::try_from(cx.opt_integer(3, 0)?).unwrap_or(0);
@@ -476,7 +476,7 @@ fn lsdir(cx: &mut Call<'_>) -> Results {
 }
 
 fn mkfs(cx: &mut Call<'_>) -> Results {
-    let prefix = cx.check_text(1)?;
+    let prefix = cx.check_path(1)?;
     let done = cx.host().format(&prefix);
     cx.push_boolean(done);
     cx.push_integer(if done { 0 } else { -1 });

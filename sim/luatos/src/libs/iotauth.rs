@@ -159,7 +159,7 @@ fn iotda(cx: &mut Call<'_>) -> Results {
     let secret = text(cx, 2, None)?;
     let stamp = time(cx, 3, FAR)?;
     let given = u8::from(cx.kind(3) == airbench_lua32::Kind::Number);
-    let zone = i64::from(cx.host().rtc.timezone) * 900;
+    let zone = i64::from(cx.host().rtc.sdk_zone) * 900;
     let date = from_unix(stamp + zone);
     let hour = format!(
         "{:04}{:02}{:02}{:02}",

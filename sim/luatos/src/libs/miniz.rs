@@ -10,7 +10,11 @@ use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
     name: "miniz",
-    functions: &[("compress", compress), ("uncompress", uncompress)],
+    functions: &[
+        ("compress", compress),
+        ("uncompress", uncompress),
+        ("unzip", super::unzip::unzip),
+    ],
     constants: &[],
 };
 

@@ -241,6 +241,8 @@ impl Runtime {
             }
             ModemEvent::TimeSync if self.mobile.sync_time => {
                 self.rtc.offset = 0;
+                // What the network tells: China's.
+                self.rtc.sdk_zone = 32;
                 self.flash.rtc_offset = Some(0);
             }
             ModemEvent::LinkDown => {

@@ -43,6 +43,7 @@ pub(crate) mod pwm;
 pub(crate) mod repl;
 mod rs485;
 pub(crate) mod rsa;
+mod rsa_ec;
 pub(crate) mod rtc;
 pub(crate) mod rtos;
 pub(crate) mod sms;
@@ -53,6 +54,7 @@ pub(crate) mod string;
 mod suites;
 pub(crate) mod timer;
 pub(crate) mod uart;
+mod unzip;
 pub(crate) mod wdt;
 pub(crate) mod websocket;
 pub(crate) mod wlan;
@@ -138,12 +140,7 @@ const STOCK: &[(&str, &[&str])] = &[
     ("string", &["dump"]),
     ("math", &[]),
     ("utf8", &[]),
-    // A script's hook would replace the one that counts CPU time; the others
-    // reach into what the board keeps in C and the model keeps in Lua values.
-    (
-        "debug",
-        &["debug", "sethook", "getregistry", "setuservalue"],
-    ),
+    ("debug", &["debug"]),
     ("bit32", &[]),
 ];
 

@@ -146,7 +146,7 @@ fn date(cx: &mut Call<'_>) -> Results {
 }
 
 fn remove(cx: &mut Call<'_>) -> Results {
-    let path = cx.check_text(1)?;
+    let path = cx.check_path(1)?;
     if cx.host().remove_path(&path).is_err() {
         return io::failure(cx, Some(&path));
     }
@@ -156,7 +156,7 @@ fn remove(cx: &mut Call<'_>) -> Results {
 
 /// Within one file system only.
 fn rename(cx: &mut Call<'_>) -> Results {
-    let (from, to) = (cx.check_text(1)?, cx.check_text(2)?);
+    let (from, to) = (cx.check_path(1)?, cx.check_path(2)?);
     if cx.host().rename_path(&from, &to).is_err() {
         return io::failure(cx, None);
     }

@@ -1,4 +1,4 @@
-//! `rsa`: PKCS#1 v1.5 with RSA keys in PEM.
+//! `rsa`: PKCS#1 v1.5 with RSA keys in PEM, ECDSA with those of curves.
 
 use airbench_clock::Rng;
 use airbench_lua32::Raise;
@@ -11,6 +11,7 @@ use rsa::{Pkcs1v15Encrypt, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use crate::args::{Args, Call, Results};
 use crate::config::Core;
 use crate::libs::Library;
+use crate::libs::rsa_ec;
 use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
@@ -30,6 +31,29 @@ const NO_PUBLIC_KEY: &str = "3D62";
 const BAD_PUBLIC_KEY: &str = "3D60";
 const NO_PRIVATE_KEY: &str = "3D00";
 const WRONG_PASSWORD: &str = "3B80";
+/// A kind of key that cannot do this.
+const TYPE_MISMATCH: &str = "3F00";
+
+/// What PEM holds.
+enum Public {
+    Rsa(RsaPublicKey),
+    Curve(rsa_ec::Public),
+}
+
+enum Private {
+    Rsa(RsaPrivateKey),
+    Curve(rsa_ec::Private),
+}
+
+impl Private {
+    /// Bytes that its owner decrypts at a time.
+    fn size(&self) -> usize {
+        match self {
+            Self::Rsa(key) => key.size(),
+            Self::Curve(key) => key.size(),
+        }
+    }
+}
 
 /// A digest: its number in mbedTLS 2 (V1112) and 3 (the new core), its length,
 /// and what PKCS#1 puts before it (RFC 8017, 9.2, note 1).
@@ -89,6 +113,14 @@ fn scheme(core: Core, number: i32, hash: &[u8]) -> Option<Pkcs1v15Sign> {
     })
 }
 
+/// Whether a curve's key may sign a hash of this digest, or of none.
+fn fits(core: Core, number: i32, hash: &[u8]) -> bool {
+    let digest = DIGESTS
+        .iter()
+        .find(|digest| digest.numbers[usize::from(core.is_new())] == number);
+    number == 0 || digest.is_some_and(|digest| digest.len == hash.len())
+}
+
 /// The device's random numbers, as the crate wants them.
 struct Padding<'a>(&'a mut Rng);
 
@@ -132,26 +164,30 @@ fn pem(cx: &Call<'_>, index: i32) -> Result<String, Raise> {
         .to_owned())
 }
 
-fn public_key(pem: &str) -> Result<RsaPublicKey, &'static str> {
+fn public_key(pem: &str) -> Result<Public, &'static str> {
     let known = if pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
-        RsaPublicKey::from_pkcs1_pem(pem).ok()
+        RsaPublicKey::from_pkcs1_pem(pem).ok().map(Public::Rsa)
     } else if pem.contains("-----BEGIN PUBLIC KEY-----") {
-        RsaPublicKey::from_public_key_pem(pem).ok()
+        let key = RsaPublicKey::from_public_key_pem(pem).ok().map(Public::Rsa);
+        key.or_else(|| rsa_ec::Public::from_pem(pem).map(Public::Curve))
     } else {
         return Err(NO_PUBLIC_KEY);
     };
     known.ok_or(BAD_PUBLIC_KEY)
 }
 
-fn private_key(pem: &str, password: &[u8]) -> Result<RsaPrivateKey, &'static str> {
-    let known = if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        return RsaPrivateKey::from_pkcs8_encrypted_pem(pem, password).map_err(|_| WRONG_PASSWORD);
+fn private_key(pem: &str, password: &[u8]) -> Result<Private, &'static str> {
+    let rsa = if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return RsaPrivateKey::from_pkcs8_encrypted_pem(pem, password)
+            .map(Private::Rsa)
+            .map_err(|_| WRONG_PASSWORD);
     } else if pem.contains("-----BEGIN RSA PRIVATE KEY-----") {
         RsaPrivateKey::from_pkcs1_pem(pem).ok()
     } else {
         RsaPrivateKey::from_pkcs8_pem(pem).ok()
     };
-    known.ok_or(NO_PRIVATE_KEY)
+    let curve = || rsa_ec::Private::from_pem(pem).map(Private::Curve);
+    rsa.map(Private::Rsa).or_else(curve).ok_or(NO_PRIVATE_KEY)
 }
 
 fn password(cx: &Call<'_>, index: i32) -> Result<Vec<u8>, Raise> {
@@ -168,6 +204,9 @@ fn encrypt(cx: &mut Call<'_>) -> Results {
     let key = match public_key(&pem) {
         Ok(key) => key,
         Err(code) => return warn(cx, &format!("bad public key {code}")),
+    };
+    let Public::Rsa(key) = key else {
+        return warn(cx, &format!("mbedtls_rsa_pkcs1_encrypt {TYPE_MISMATCH}"));
     };
     let mut rng = Padding(&mut cx.host().rng);
     match key.encrypt(&mut rng, Pkcs1v15Encrypt, &data) {
@@ -191,6 +230,9 @@ fn decrypt(cx: &mut Call<'_>) -> Results {
         let (want, got) = (key.size(), data.len());
         return warn(cx, &format!("data len NOT match expect {want} but {got}"));
     }
+    let Private::Rsa(key) = key else {
+        return warn(cx, &format!("mbedtls_rsa_pkcs1_decrypt {TYPE_MISMATCH}"));
+    };
     match key.decrypt(Pkcs1v15Encrypt, &data) {
         Ok(bytes) => {
             cx.push_bytes(&bytes);
@@ -210,8 +252,11 @@ fn verify(cx: &mut Call<'_>) -> Results {
         Err(code) => return warn(cx, &format!("bad public key {code}")),
     };
     let core = cx.host().config.core;
-    let right = scheme(core, number, &hash)
-        .is_some_and(|scheme| key.verify(scheme, &hash, &signature).is_ok());
+    let right = match key {
+        Public::Rsa(key) => scheme(core, number, &hash)
+            .is_some_and(|scheme| key.verify(scheme, &hash, &signature).is_ok()),
+        Public::Curve(key) => fits(core, number, &hash) && key.verify(&hash, &signature),
+    };
     cx.push_boolean(right);
     Ok(1)
 }
@@ -227,7 +272,13 @@ fn sign(cx: &mut Call<'_>) -> Results {
         Err(code) => return warn(cx, &format!("bad private key {code}")),
     };
     let core = cx.host().config.core;
-    let signature = scheme(core, number, &hash).and_then(|scheme| key.sign(scheme, &hash).ok());
+    let signature = match key {
+        Private::Rsa(key) => {
+            scheme(core, number, &hash).and_then(|scheme| key.sign(scheme, &hash).ok())
+        }
+        Private::Curve(key) if fits(core, number, &hash) => key.sign(&hash),
+        Private::Curve(_) => None,
+    };
     match signature {
         Some(signature) => {
             cx.push_bytes(&signature);

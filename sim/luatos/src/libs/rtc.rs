@@ -146,7 +146,9 @@ fn timezone(cx: &mut Call<'_>) -> Results {
         }
     }
     if cx.is_integer(1) {
-        cx.host().rtc.timezone = i32::from(cx.check_integer(1)? as i8);
+        let zone = i32::from(cx.check_integer(1)? as i8);
+        let rtc = &mut cx.host().rtc;
+        (rtc.timezone, rtc.sdk_zone) = (zone, zone);
     }
     let zone = cx.host().rtc.timezone;
     cx.push_integer(zone);

@@ -44,6 +44,7 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("sntp_port", sntp_port),
     ("dft", default_adapter),
     ("close_all", close_all),
+    ("rx_cache", rx_cache),
 ];
 
 /// Class of control blocks.
@@ -462,6 +463,20 @@ fn default_adapter(cx: &mut Call<'_>) -> Results {
     cx.push_integer(default);
     cx.push_integer(CELLULAR);
     Ok(2)
+}
+
+/// `rx_cache(segments)` of the new core: the number in force. The receive window
+/// of its own lwIP follows it; the EC618's lwIP is the SDK's, which does not.
+fn rx_cache(cx: &mut Call<'_>) -> Results {
+    if cx.kind(1) == Kind::Number {
+        let wanted = cx.check_integer(1)? & 0xFF;
+        if (6..=48).contains(&wanted) {
+            cx.host().rx_cache = wanted;
+        }
+    }
+    let segments = cx.host().rx_cache;
+    cx.push_integer(segments);
+    Ok(1)
 }
 
 /// `close_all(adapter)` of the new core: whether there could be such an adapter.

@@ -52,9 +52,10 @@ pub(crate) struct Http {
     pub(crate) body: Vec<u8>,
     pub(crate) sink: Sink,
     pub(crate) progress: Option<(Ref, Option<Ref>)>,
+    pub(super) debug: bool,
     pub(crate) topic: Vec<u8>,
     sent: usize,
-    response: Response,
+    pub(super) response: Response,
     deadline: Option<Instant>,
     retries: u32,
     awaited: u32,
@@ -78,6 +79,8 @@ pub(crate) struct Order {
     pub(crate) sink: Sink,
     pub(crate) timeout: Option<Duration>,
     pub(crate) progress: Option<(Ref, Option<Ref>)>,
+    /// Everything is told in debug lines.
+    pub(crate) debug: bool,
 }
 
 impl Http {
@@ -117,6 +120,7 @@ impl Runtime {
             body: order.body,
             sink: order.sink,
             progress: order.progress,
+            debug: order.debug,
             topic: topic.clone(),
             sent: 0,
             response: Response::default(),
@@ -188,6 +192,16 @@ impl Runtime {
             return;
         };
         let socket = request.socket;
+        let (complete, retries) = (i32::from(request.seen_headers), request.retries);
+        self.http_debug(id, || {
+            format!("http_resp_error error_code:{code} close_state:0")
+        });
+        self.http_debug(id, || {
+            format!("http_resp_error headers_complete:{complete} re_request_count:{retries}")
+        });
+        let Some(request) = self.https.get_mut(id) else {
+            return;
+        };
         if request.may_retry(new) {
             request.retries += 1;
             self.network.close(now, socket);
@@ -235,6 +249,7 @@ impl Runtime {
 
     /// Something happened on a request's socket.
     pub(crate) fn http_socket_event(&mut self, id: u32, event: SocketEvent) {
+        self.http_debug_event(id, event);
         let Some(request) = self.https.get_mut(id).filter(|r| !r.finished) else {
             return;
         };
@@ -320,7 +335,11 @@ impl Runtime {
                 return;
             };
             request.response.push(&bytes);
-            if !self.http_parse(id) {
+            let held = request.response.held();
+            self.http_debug_read(id, &bytes);
+            let goes_on = self.http_parse(id);
+            self.http_debug_parsed(id, held);
+            if !goes_on {
                 return;
             }
         }
@@ -341,6 +360,10 @@ impl Runtime {
                 }
                 Progress::Head(status, headers, length) => {
                     request.status = status;
+                    self.http_debug_head(id, &headers);
+                    let Some(request) = self.https.get_mut(id) else {
+                        return false;
+                    };
                     if !request.seen_headers {
                         request.seen_headers = true;
                         request.headers = headers;
@@ -354,6 +377,7 @@ impl Runtime {
                 Progress::Piece(piece) => {
                     let ends_with_close = request.response.ends_with_close();
                     let status = request.status;
+                    self.http_debug_piece(id, &piece);
                     if !self.http_store(id, &piece) {
                         return false;
                     }
@@ -366,6 +390,9 @@ impl Runtime {
                 Progress::Done => {
                     let status = request.status;
                     let package = request.sink == Sink::Fota;
+                    self.http_debug(id, || "on_message_complete".to_owned());
+                    self.http_debug(id, || "on_complete".to_owned());
+                    self.http_debug(id, || format!("status_code:{status}"));
                     let code = if package && !(self.fota_finish() && matches!(status, 200 | 206)) {
                         FOTA_FAILED
                     } else {
@@ -380,7 +407,11 @@ impl Runtime {
 
     fn http_tell_progress(&mut self, id: u32) {
         if let Some(request) = self.https.get(id).filter(|r| r.progress.is_some()) {
-            let notice = Notice::Progress(request.expected, request.length);
+            let (expected, length) = (request.expected, request.length);
+            self.http_debug(id, || {
+                format!("luat_http_callback content_length:{expected} body_len:{length}")
+            });
+            let notice = Notice::Progress(expected, length);
             self.bus.push_back(Message::Http(id, notice));
         }
     }

@@ -38,6 +38,13 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// Where the firmware finds the end of a header block: at the first two line
+/// ends in a row.
+pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let pairs: [&[u8]; 3] = [b"\r\n\r\n", b"\n\n", b"\r\r"];
+    (0..bytes.len()).find(|at| pairs.iter().any(|pair| bytes[*at..].starts_with(pair)))
+}
+
 /// A response being read.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
@@ -55,6 +62,16 @@ impl Response {
         if !self.done {
             self.buffer.extend_from_slice(bytes);
         }
+    }
+
+    /// The bytes that are not worked off yet.
+    pub(crate) fn peek(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Bytes that are not worked off yet.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.len()
     }
 
     /// The header block has been read.
@@ -108,6 +125,8 @@ impl Response {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut response = httparse::Response::new(&mut headers);
         match response.parse(&self.buffer) {
+            // The whole block must fit, its end too.
+            Ok(httparse::Status::Complete(len)) if len > HEADERS => Progress::TooLong,
             Ok(httparse::Status::Partial) if self.buffer.len() > HEADERS => Progress::TooLong,
             Ok(httparse::Status::Partial) => Progress::More,
             Err(_) => {

@@ -8,6 +8,7 @@ pub(crate) mod ctrl;
 pub(crate) mod frames;
 pub(crate) mod ftp;
 pub(crate) mod http;
+mod http_debug;
 pub(crate) mod http_parse;
 pub(crate) mod mqtt;
 pub(crate) mod mqtt_packet;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_clock::{Instant, Rng};
-use airbench_net::{IpStack, Keepalive, LineLevel, LwipStack, Resolver};
+use airbench_net::{IpStack, Keepalive, LineLevel, LwipStack, Resolver, TcpError};
 use rustls::ClientConfig;
 
 use crate::config::Config;
@@ -118,6 +119,8 @@ pub struct Network {
     pub(crate) clock: i64,
     packets: VecDeque<(Instant, Vec<u8>)>,
     events: VecDeque<(Owner, SocketEvent)>,
+    /// What the adapter prints.
+    lines: VecDeque<String>,
     /// When something is due here; kept up to date by `flush`.
     wake: Option<Instant>,
 }
@@ -140,6 +143,7 @@ impl Network {
             clock: config.epoch,
             packets: VecDeque::new(),
             events: VecDeque::new(),
+            lines: VecDeque::new(),
             wake: None,
         }
     }
@@ -382,6 +386,16 @@ impl Network {
             self.tls_compute,
             &mut self.events,
         );
+        if let Some(error) = socket.error.take() {
+            let code = match error {
+                TcpError::Reset => -14,
+                TcpError::Aborted => -13,
+            };
+            let number = self.sockets.keys().position(|of| *of == id).unwrap_or(0);
+            self.lines.push_back(format!(
+                "net_lwip_tcp_err_cb 645:adapter 1 socket {number} not closing, but error {code}"
+            ));
+        }
     }
 
     /// Puts what the stack has to say on its way.
@@ -417,6 +431,9 @@ impl Runtime {
                 LineLevel::Error => Level::Error,
             };
             self.lib_line(level, &line);
+        }
+        while let Some(line) = self.network.lines.pop_front() {
+            self.line(line);
         }
         while let Some((owner, event)) = self.network.events.pop_front() {
             match owner {

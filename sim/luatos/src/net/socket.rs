@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_net::{IpStack, TcpId, TcpState, UdpId};
+use airbench_net::{IpStack, TcpError, TcpId, TcpState, UdpId};
 use rustls::ClientConfig;
 
 use super::tls::{self, Tls};
@@ -65,6 +65,8 @@ pub(super) struct Socket {
     pub(super) resolved: Vec<Ipv4Addr>,
     /// The device computes until then; TLS stands still.
     computing: Option<Instant>,
+    /// What lwIP reports of a connection that nobody closed.
+    pub(super) error: Option<TcpError>,
 }
 
 /// What a TLS record may grow a TCP read to; more waits in the stack.
@@ -86,6 +88,7 @@ impl Socket {
             announced: 0,
             resolved: Vec::new(),
             computing: None,
+            error: None,
         }
     }
 
@@ -258,6 +261,7 @@ impl Socket {
             match status.state {
                 TcpState::Connecting => return,
                 TcpState::Closed => {
+                    self.error = status.error;
                     stack.tcp_abort(tcp);
                     self.dial(stack, events);
                     return;
@@ -286,6 +290,7 @@ impl Socket {
         if matches!(status.state, TcpState::Closed | TcpState::HalfClosed)
             && self.computing.is_none()
         {
+            self.error = status.error;
             self.fail(events);
         }
     }

@@ -4,6 +4,7 @@ use airbench_clock::Instant;
 
 use super::pcb::{Pcb, State, before, between};
 use super::segment::Segment;
+use crate::stack::TcpError;
 
 /// Most pieces kept above a gap.
 const PIECES: usize = 64;
@@ -63,7 +64,7 @@ impl Pcb {
             _ => segment.seq == self.rcv_nxt,
         };
         if acceptable {
-            self.state = State::Closed;
+            self.fail(TcpError::Reset);
         } else if self.state > State::SynSent {
             let edge = self.rcv_nxt.wrapping_add(self.rcv_wnd);
             self.ack_now |= between(segment.seq, self.rcv_nxt, edge);

@@ -21,7 +21,7 @@ use airbench_clock::Instant;
 pub use config::LwipConfig;
 
 use crate::ports::Ports;
-use crate::stack::{IpStack, Keepalive, TcpId, TcpState, TcpStatus, UdpId};
+use crate::stack::{IpStack, Keepalive, TcpError, TcpId, TcpState, TcpStatus, UdpId};
 use crate::{Shape, SmolStack};
 use input::Verdict;
 use pcb::{Pcb, State};
@@ -127,7 +127,7 @@ impl LwipStack {
                 }
                 Verdict::Abort => {
                     pcb.reset(&mut send);
-                    pcb.state = State::Closed;
+                    pcb.fail(TcpError::Aborted);
                 }
             }
         }
@@ -162,9 +162,10 @@ impl LwipStack {
             match pcb.run_timers(now, &mut send) {
                 Fate::Stays => {}
                 Fate::Ends => pcb.state = State::Closed,
+                Fate::GivenUp => pcb.fail(TcpError::Aborted),
                 Fate::Resets => {
                     pcb.reset(&mut send);
-                    pcb.state = State::Closed;
+                    pcb.fail(TcpError::Aborted);
                 }
             }
             pcb.ack_now |= pcb.ack_delayed.is_some_and(|at| at <= now);
@@ -251,6 +252,7 @@ impl IpStack for LwipStack {
                 readable: 0,
                 unacknowledged: 0,
                 writable: 0,
+                error: None,
             };
         };
         TcpStatus {
@@ -265,6 +267,7 @@ impl IpStack for LwipStack {
             readable: pcb.received.len(),
             unacknowledged: pcb.unacknowledged(),
             writable: pcb.writable(),
+            error: pcb.error,
         }
     }
 

@@ -7,7 +7,7 @@ use airbench_clock::Instant;
 
 use super::config::LwipConfig;
 use super::segment::Outgoing;
-use crate::stack::Keepalive;
+use crate::stack::{Keepalive, TcpError};
 
 /// States of RFC 793 that an outgoing connection goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,8 @@ pub(super) struct Pcb {
     pub(super) local: SocketAddrV4,
     pub(super) remote: SocketAddrV4,
     pub(super) state: State,
+    /// Why it is closed, if nobody closed it.
+    pub(super) error: Option<TcpError>,
     /// Largest segment to send.
     pub(super) mss: u32,
     /// When the latest segment came from the peer.
@@ -119,6 +121,12 @@ pub(super) struct Pcb {
 }
 
 impl Pcb {
+    /// It is over, for this reason.
+    pub(super) fn fail(&mut self, error: TcpError) {
+        self.state = State::Closed;
+        self.error = Some(error);
+    }
+
     /// A block that begins to connect.
     pub(super) fn connect(
         config: LwipConfig,
@@ -139,6 +147,7 @@ impl Pcb {
             local,
             remote,
             state: State::SynSent,
+            error: None,
             // RFC 1122's default until the peer names its own.
             mss: u32::from(config.mss).min(536),
             heard: Instant::ZERO,

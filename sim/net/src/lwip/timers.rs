@@ -12,8 +12,10 @@ use super::segment::Outgoing;
 pub(super) enum Fate {
     /// The block lives on.
     Stays,
-    /// It is given up or has ended.
+    /// It has ended.
     Ends,
+    /// It is given up without a word to the peer.
+    GivenUp,
     /// It is given up, and the peer is told.
     Resets,
 }
@@ -95,7 +97,7 @@ impl Pcb {
         } else if due(self.retransmits()) {
             // The last repetition is waited for as the others are.
             if self.nrtx >= self.retries() {
-                return Fate::Ends;
+                return Fate::GivenUp;
             }
             self.time_out(now);
         }
