@@ -160,6 +160,11 @@ impl Project {
         Ok(routes)
     }
 
+    /// The folder that paths are seen from.
+    pub fn folder(&self) -> &Path {
+        &self.root
+    }
+
     /// A path of the file, seen from where the program runs.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.root.join(path)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_lte::Profile;
+use airbench_lte::{LinkConfig, Path as LinkPath, Profile};
 use airbench_luatos::{Core, Device, Scripts};
 use airbench_trace::{Event, Hash, Kind, Source};
 use airbench_world::{Action, Route, Setup};
@@ -79,6 +79,9 @@ pub struct Scenario {
     routes: Vec<Route>,
     devices: Vec<Device>,
     bench: Option<Box<dyn Bench>>,
+    /// The link of the profile, and what steps have made of it.
+    profile_link: LinkConfig,
+    link: LinkConfig,
     /// Number of the first event after the latest `When`.
     since: u64,
 }
@@ -237,6 +240,8 @@ impl Scenario {
     pub async fn power_on(&mut self) -> StepResult {
         if self.bench.is_none() {
             let setup = self.setup()?;
+            self.profile_link.clone_from(&setup.profile.link);
+            self.link.clone_from(&setup.profile.link);
             self.bench = Some(Box::new(SimBench::new(setup)));
         }
         self.act(Action::PowerOn).await
@@ -255,6 +260,36 @@ impl Scenario {
         let done = bench.act(action).await;
         self.since = mark;
         self.report(done).await
+    }
+
+    /// One direction of the link as steps and profile have made it.
+    pub(crate) fn link_path(&mut self, up: bool) -> Result<LinkPath, StepError> {
+        self.bench()?;
+        let link = &self.link;
+        Ok(if up {
+            link.up.clone()
+        } else {
+            link.down.clone()
+        })
+    }
+
+    /// Changes one direction of the link.
+    pub(crate) async fn set_link_path(&mut self, up: bool, path: LinkPath) -> StepResult {
+        let place = if up {
+            &mut self.link.up
+        } else {
+            &mut self.link.down
+        };
+        place.clone_from(&path);
+        self.act(Action::Link(up, path)).await
+    }
+
+    /// The link is what its profile says.
+    pub(crate) async fn restore_link(&mut self) -> StepResult {
+        self.bench()?;
+        let link = self.profile_link.clone();
+        self.set_link_path(true, link.up).await?;
+        self.set_link_path(false, link.down).await
     }
 
     /// Where expectations look from, to be restored after several actions that

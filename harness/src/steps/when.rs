@@ -64,8 +64,8 @@ async fn impair_step(s: &mut Scenario, delay: u32, jitter: u32, loss: f64) -> St
         loss: loss / 100.0,
         ..Path::default()
     };
-    s.act(Action::Link(true, path.clone())).await?;
-    s.act(Action::Link(false, path)).await
+    s.set_link_path(true, path.clone()).await?;
+    s.set_link_path(false, path).await
 }
 
 /// The network drops the data context and takes the device back afterwards.

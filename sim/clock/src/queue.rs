@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::Instant;
 
+#[derive(Debug)]
 struct Entry<T> {
     at: Instant,
     seq: u64,
@@ -33,6 +34,7 @@ impl<T> Ord for Entry<T> {
 }
 
 /// What is going to happen, earliest first; equal times in order of insertion.
+#[derive(Debug)]
 pub struct Queue<T> {
     heap: BinaryHeap<Entry<T>>,
     seq: u64,

@@ -3,13 +3,13 @@
 //! # Model
 //! [`Modem`] walks from power-on over SIM detection, attach and network time to
 //! an IP address, each step after a configurable time. [`Link`] carries packets
-//! between device and core network: latency, jitter, loss, rate with a bounded
-//! queue, and outage, each direction apart and changeable at any moment.
+//! between device and core network and impairs each direction apart: loss by
+//! three models, duplication, corruption, reordering, delay with jitter, rate,
+//! traces, queues, slots, MTU, outages; all of it changeable at any moment.
 //! A [`Profile`] holds the numbers of both, with their sources.
 //!
 //! # Not modelled
-//! RRC states, DRX, cell information, handover, NAT, reordering, duplication,
-//! corruption, trace-driven rate.
+//! The physical layer: a radio condition is a set of numbers.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,9 @@ mod link;
 mod modem;
 mod profile;
 
-pub use link::{Direction, Drop, Link, LinkConfig, Path};
+pub use link::{
+    Chain, Chance, Direction, Discipline, Distribution, Drop, Flapping, FourState, GilbertElliott,
+    Link, LinkConfig, Lost, OPPORTUNITY, Path, Slot, TableError, Trace, TraceError, normal,
+};
 pub use modem::{Modem, ModemConfig, ModemEvent};
 pub use profile::{Profile, ProfileError, builtin_names};

@@ -71,6 +71,22 @@ const BUILTIN: &[(&str, &str)] = &[
         "no-sim",
         include_str!("../../../fixtures/profiles/no-sim.toml"),
     ),
+    (
+        "driving",
+        include_str!("../../../fixtures/profiles/driving.toml"),
+    ),
+    (
+        "elevator",
+        include_str!("../../../fixtures/profiles/elevator.toml"),
+    ),
+    (
+        "basement-flap",
+        include_str!("../../../fixtures/profiles/basement-flap.toml"),
+    ),
+    (
+        "mtu-blackhole",
+        include_str!("../../../fixtures/profiles/mtu-blackhole.toml"),
+    ),
 ];
 
 /// Names of the profiles that come with airbench.
@@ -96,40 +112,39 @@ impl Profile {
         Self::parse(name, &text)
     }
 
-    /// Reads and checks a profile's text; `name` is for messages.
+    /// Reads and checks a profile's text; `name` is for messages, and where
+    /// files that it names are looked for.
     pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
-        let profile: Self = toml::from_str(text).map_err(|error| ProfileError::Syntax {
+        let mut profile: Self = toml::from_str(text).map_err(|error| ProfileError::Syntax {
             name: name.to_owned(),
             error,
         })?;
-        let value = |what: String| {
-            Err(ProfileError::Value {
-                name: name.to_owned(),
-                what,
-            })
+        let folder = std::path::Path::new(name).parent();
+        let folder = folder.unwrap_or(std::path::Path::new(""));
+        let value = |what: String| ProfileError::Value {
+            name: name.to_owned(),
+            what,
         };
-        for (side, path) in [("up", &profile.link.up), ("down", &profile.link.down)] {
-            if !(0.0..=1.0).contains(&path.loss) {
-                return value(format!(
-                    "link.{side}.loss is {}, it must lie in 0 to 1",
-                    path.loss
-                ));
-            }
-            for (key, ms) in [
-                ("latency_ms", path.latency_ms),
-                ("jitter_ms", path.jitter_ms),
-            ] {
-                if !(0.0..=3_600_000.0).contains(&ms) {
-                    return value(format!(
-                        "link.{side}.{key} is {ms}, it must lie in 0 to 3600000"
-                    ));
-                }
-            }
+        let link = &mut profile.link;
+        for (side, path) in [("up", &mut link.up), ("down", &mut link.down)] {
+            path.read_files(folder)
+                .and_then(|()| path.check())
+                .map_err(|what| value(format!("link.{side}.{what}")))?;
         }
-        if profile.modem.dns.is_empty() {
-            return value("modem.dns is empty, the carrier has at least one name server".into());
-        }
+        profile.check().map_err(value)?;
         Ok(profile)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.modem.dns.is_empty() {
+            return Err("modem.dns is empty, the carrier has at least one name server".into());
+        }
+        match &self.link.flapping {
+            Some(flapping) => flapping
+                .check()
+                .map_err(|what| format!("link.flapping.{what}")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -149,11 +164,11 @@ mod tests {
     fn every_number_of_a_builtin_profile_names_its_source() {
         for (name, text) in BUILTIN {
             for line in text.lines().filter(|line| line.contains('=')) {
-                let number = line.split('=').nth(1).is_some_and(|value| {
-                    value
-                        .trim_start()
-                        .starts_with(|c: char| c.is_ascii_digit() || "tf[".contains(c))
-                });
+                let value = line
+                    .split_once('=')
+                    .map_or("", |(_, value)| value)
+                    .trim_start();
+                let number = value.starts_with(|c: char| c.is_ascii_digit() || "tf[{-".contains(c));
                 assert!(
                     !number || line.contains('#'),
                     "{name}: no source for {line}"

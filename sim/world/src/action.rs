@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airbench_lte::{Direction, Path};
+use airbench_lte::{Direction, Flapping, Path};
 use serde::{Deserialize, Serialize};
 
 /// Something a person, a test or a fault does. Actions are recorded, so that a
@@ -25,6 +25,8 @@ pub enum Action {
     LoseContext(Option<u64>),
     /// Changes one direction of the link; true is up.
     Link(bool, Path),
+    /// The link comes and goes from now on, or no longer.
+    Flapping(Option<Flapping>),
     /// Stops or starts the airtun server; its connections are reset.
     Server(bool),
     /// A peer sends bytes to a UART, at this baud rate or the device's own.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_board::{Board, BoardError};
-use airbench_clock::{Instant, Queue};
-use airbench_lte::{Direction, Link};
+use airbench_clock::Instant;
+use airbench_lte::{Direction, Link, Path};
 use airbench_luatos::{Config, Secrets, Tunables};
 use airbench_trace::{Event, Hash, Kind, Log, Retention, Source};
 use airbench_uart::Framing;
@@ -26,12 +26,6 @@ pub enum WorldError {
 /// Lua may compute at most so far ahead in one go, so that a script that never
 /// stops is noticed.
 const LOOK_AHEAD: Duration = Duration::from_secs(1);
-
-/// A packet under way.
-struct InFlight {
-    direction: Direction,
-    packet: Vec<u8>,
-}
 
 /// Counts of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,7 +50,6 @@ type Sink = Box<dyn FnMut(&Event) + Send>;
 /// A board, its link, and the internet behind it.
 pub struct World {
     now: Instant,
-    queue: Queue<InFlight>,
     board: Board,
     link: Link,
     internet: Internet,
@@ -86,7 +79,6 @@ impl World {
         };
         Self {
             now: Instant::ZERO,
-            queue: Queue::default(),
             board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),
             internet: Internet::new(setup),
@@ -131,6 +123,11 @@ impl World {
         self.log.hash()
     }
 
+    /// What impairs one direction of the link.
+    pub fn path(&self, direction: Direction) -> &Path {
+        self.link.path(direction)
+    }
+
     /// Counts of the run so far.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -166,6 +163,7 @@ impl World {
                 self.board.modem_mut().lose_context(now, back);
             }
             Action::Link(up, path) => *self.link.path_mut(Action::direction(*up)) = path.clone(),
+            Action::Flapping(flapping) => self.link.set_flapping(now, flapping.clone()),
             Action::Publish(topic, payload, qos, retain) => {
                 self.internet.publish(now, topic, payload, *qos, *retain);
             }
@@ -194,7 +192,7 @@ impl World {
     /// When something happens next.
     pub fn next_wake(&self) -> Option<Instant> {
         let wakes = [
-            self.queue.next_time(),
+            self.link.next_wake(),
             self.board.next_wake(),
             self.internet.next_wake(),
         ];
@@ -216,19 +214,20 @@ impl World {
     /// Everything that is due at `at`.
     fn step(&mut self, at: Instant, end: Instant) -> Result<(), WorldError> {
         self.now = at;
-        while let Some((_, flight)) = self.queue.pop_due(at) {
-            match flight.direction {
-                Direction::Up => self.internet.receive(at, flight.packet),
+        while let Some((direction, packet)) = self.link.receive(at) {
+            match direction {
+                Direction::Up => self.internet.receive(at, packet),
                 Direction::Down => {
-                    self.tap(at, Direction::Down, &flight.packet);
-                    self.board.receive_packet(at, flight.packet);
+                    self.tap(at, Direction::Down, &packet);
+                    self.board.receive_packet(at, packet);
                 }
             }
             self.collect();
         }
+        self.record_losses();
         self.internet.poll(at);
         self.collect();
-        let outside = [self.queue.next_time(), self.internet.next_wake()];
+        let outside = [self.link.next_wake(), self.internet.next_wake()];
         let horizon = Instant::earliest(outside).unwrap_or(end).min(end);
         let horizon = horizon.min(at + LOOK_AHEAD);
         let polled = self.board.poll(at, horizon);
@@ -279,19 +278,20 @@ impl World {
         if direction == Direction::Up {
             self.tap(at, direction, &packet);
         }
-        match self.link.send(at, direction, packet.len()) {
-            Ok(arrival) => {
-                match direction {
-                    Direction::Up => self.stats.packets_up += 1,
-                    Direction::Down => self.stats.packets_down += 1,
-                }
-                self.queue.push(arrival, InFlight { direction, packet });
-            }
-            Err(reason) => {
-                self.stats.packets_lost += 1;
-                let text = format!("{} {}", direction.name(), reason.name());
-                self.record(Event::new(at, Source::Link, Kind::PacketDrop, text));
-            }
+        match direction {
+            Direction::Up => self.stats.packets_up += 1,
+            Direction::Down => self.stats.packets_down += 1,
+        }
+        self.link.send(at, at, direction, packet);
+        self.record_losses();
+    }
+
+    /// Takes the link's losses over.
+    fn record_losses(&mut self) {
+        while let Some(lost) = self.link.take_lost() {
+            self.stats.packets_lost += 1;
+            let text = format!("{} {}", lost.direction.name(), lost.reason.name());
+            self.record(Event::new(lost.at, Source::Link, Kind::PacketDrop, text));
         }
     }
 

@@ -1,0 +1,129 @@
+//! Impairments of the radio link.
+
+use airbench_lte::{Flapping, Path};
+use airbench_world::Action;
+use cucumber::gherkin::Step;
+use cucumber::{Parameter, when};
+
+use super::Span;
+use crate::scenario::{Scenario, StepError, StepResult};
+
+/// One direction of the link, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Parameter)]
+#[param(name = "way", regex = "upwards|downwards|both ways")]
+pub(crate) enum Way {
+    Up,
+    Down,
+    Both,
+}
+
+impl std::str::FromStr for Way {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "upwards" => Ok(Self::Up),
+            "downwards" => Ok(Self::Down),
+            _ => Ok(Self::Both),
+        }
+    }
+}
+
+/// Changes what a direction has; the rest stays.
+async fn change(s: &mut Scenario, way: Way, change: impl Fn(&mut Path)) -> StepResult {
+    for up in [true, false] {
+        let skipped = if up { Way::Down } else { Way::Up };
+        if way == skipped {
+            continue;
+        }
+        let mut path = s.link_path(up)?;
+        change(&mut path);
+        path.check()?;
+        s.set_link_path(up, path).await?;
+    }
+    Ok(())
+}
+
+/// Loses packets at random, each independently.
+#[when(expr = "the radio link loses {float} % of the packets {way}")]
+async fn loss_step(s: &mut Scenario, percent: f64, way: Way) -> StepResult {
+    change(s, way, |path| path.loss = percent / 100.0).await
+}
+
+/// Delivers packets twice at random.
+#[when(expr = "the radio link doubles {float} % of the packets {way}")]
+async fn duplicate_step(s: &mut Scenario, percent: f64, way: Way) -> StepResult {
+    change(s, way, |path| path.duplicate = percent / 100.0).await
+}
+
+/// Flips a bit of packets at random.
+#[when(expr = "the radio link damages {float} % of the packets {way}")]
+async fn corrupt_step(s: &mut Scenario, percent: f64, way: Way) -> StepResult {
+    change(s, way, |path| path.corrupt = percent / 100.0).await
+}
+
+/// Lets packets overtake those before at random.
+#[when(expr = "the radio link reorders {float} % of the packets {way}")]
+async fn reorder_step(s: &mut Scenario, percent: f64, way: Way) -> StepResult {
+    change(s, way, |path| {
+        path.reorder = percent / 100.0;
+        path.latency_ms = path.latency_ms.max(1.0);
+    })
+    .await
+}
+
+/// Limits the rate; 0 lifts the limit.
+#[when(expr = "the radio link carries {int} kbit\\/s {way}")]
+async fn rate_step(s: &mut Scenario, kilobits: u64, way: Way) -> StepResult {
+    change(s, way, |path| path.rate_bps = kilobits * 1000).await
+}
+
+/// Swallows larger IP packets without a word; 0 swallows none.
+#[when(expr = "the radio link swallows packets above {int} bytes {way}")]
+async fn mtu_step(s: &mut Scenario, bytes: u32, way: Way) -> StepResult {
+    change(s, way, |path| path.mtu = bytes).await
+}
+
+/// Any impairment of a profile's [link.up], as TOML: what is not named stays.
+#[when(expr = "the radio link is impaired {way}:")]
+async fn impair_with_step(s: &mut Scenario, way: Way, step: &Step) -> StepResult {
+    let text = step.docstring.clone().unwrap_or_default();
+    let wanted: toml::Table = toml::from_str(&text).map_err(|error| error.to_string())?;
+    let merged = |path: &Path| -> Result<Path, StepError> {
+        let now = toml::Table::try_from(path).map_err(|error| error.to_string())?;
+        let all: toml::Table = now.into_iter().chain(wanted.clone()).collect();
+        Ok(all
+            .try_into()
+            .map_err(|error: toml::de::Error| error.to_string())?)
+    };
+    for up in [true, false] {
+        if way == if up { Way::Down } else { Way::Up } {
+            continue;
+        }
+        let mut path = merged(&s.link_path(up)?)?;
+        path.read_files(s.context.project.folder())?;
+        path.check()?;
+        s.set_link_path(up, path).await?;
+    }
+    Ok(())
+}
+
+/// Outages that come and go by themselves from now on.
+#[when(expr = "the radio link is up for {span} and down for {span} in turn")]
+async fn flapping_step(s: &mut Scenario, up: Span, down: Span) -> StepResult {
+    let flapping = Flapping {
+        up_ms: up.0.as_secs_f64() * 1000.0,
+        down_ms: down.0.as_secs_f64() * 1000.0,
+        ..Flapping::default()
+    };
+    flapping.check()?;
+    s.act(Action::Flapping(Some(flapping))).await
+}
+
+/// Ends every impairment that a step has made.
+#[when(expr = "the radio link is as before")]
+async fn restore_step(s: &mut Scenario) -> StepResult {
+    s.act(Action::Flapping(None)).await?;
+    s.act(Action::Outage(false)).await?;
+    s.restore_link().await
+}
