@@ -281,7 +281,7 @@ impl Scenario {
             &mut self.link.down
         };
         place.clone_from(&path);
-        self.act(Action::Link(up, path)).await
+        self.act(Action::Link(up, Box::new(path))).await
     }
 
     /// The link is what its profile says.

@@ -7,16 +7,20 @@
 //! the simulator on in-memory streams. It knows nothing of the simulator; time
 //! comes through [`Clock`], and what happens goes to an [`Observer`].
 //!
+//! HTTP and WebSocket are read by our own parsers, because the original's order
+//! of checks, its words and its tolerance are the point; no library has them.
+//!
 //! # Not modelled
-//! * Jetty's header spelling (`Upgrade: WebSocket`), error pages, and the exact
-//!   close reasons of protocol errors.
+//! * The stack traces below some of Jetty's error pages.
 //! * `permessage-deflate` and other extensions (LuatOS offers none).
-//! * `/ws/airtun`, `/api`, static files, MQTT.
+//! * What stands behind `/ws/airtun` and `/api`, static files, MQTT.
 
 #![forbid(unsafe_code)]
 
 mod clock;
+mod connection;
 pub mod echo;
+mod http;
 pub mod nutz;
 mod observe;
 mod server;

@@ -368,8 +368,8 @@ fn jitter_has_the_distribution_it_says() {
 fn the_mixture_has_a_quarter_of_the_normal() {
     let mut sample = deviations(Distribution::ParetoNormal, 1.0, 0.0, 1);
     sample.sort_by(f64::total_cmp);
-    for u in [0.05, 0.25, 0.5, 0.75, 0.95] {
-        let pareto = 4.0 / 3.0 * ((1.0 - u as f64).powf(-1.0 / 3.0) - 1.5);
+    for u in [0.05_f64, 0.25, 0.5, 0.75, 0.95] {
+        let pareto = 4.0 / 3.0 * ((1.0 - u).powf(-1.0 / 3.0) - 1.5);
         let wanted = (normal(u) + 3.0 * pareto) / 4.0;
         let seen = sample[(u * PACKETS as f64) as usize];
         assert!((seen - wanted).abs() < 0.02, "{u}: {seen} {wanted}");

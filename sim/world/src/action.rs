@@ -24,7 +24,7 @@ pub enum Action {
     /// milliseconds, or never.
     LoseContext(Option<u64>),
     /// Changes one direction of the link; true is up.
-    Link(bool, Path),
+    Link(bool, Box<Path>),
     /// The link comes and goes from now on, or no longer.
     Flapping(Option<Flapping>),
     /// Stops or starts the airtun server; its connections are reset.

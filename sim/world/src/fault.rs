@@ -43,7 +43,10 @@ impl World {
     pub fn impaired(&mut self, way: Direction, path: Path) -> Result<Fault<'_>, WorldError> {
         let up = way == Direction::Up;
         let before = self.path(way).clone();
-        self.fault(&Action::Link(up, path), Action::Link(up, before))
+        self.fault(
+            &Action::Link(up, Box::new(path)),
+            Action::Link(up, Box::new(before)),
+        )
     }
 
     /// The link comes and goes.

@@ -162,7 +162,9 @@ impl World {
                 let back = back.map(Duration::from_millis);
                 self.board.modem_mut().lose_context(now, back);
             }
-            Action::Link(up, path) => *self.link.path_mut(Action::direction(*up)) = path.clone(),
+            Action::Link(up, path) => {
+                *self.link.path_mut(Action::direction(*up)) = (**path).clone()
+            }
             Action::Flapping(flapping) => self.link.set_flapping(now, flapping.clone()),
             Action::Publish(topic, payload, qos, retain) => {
                 self.internet.publish(now, topic, payload, *qos, *retain);

@@ -34,6 +34,9 @@ struct Args {
     /// Host name in the made certificate; may be repeated.
     #[arg(long, value_name = "NAME", default_values = ["localhost", "echo.airtun.air32.cn"])]
     host: Vec<String>,
+    /// Largest message in bytes; the original's limit is 65536.
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
+    max_message: usize,
     /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
@@ -115,7 +118,8 @@ async fn run(args: Args) -> Result<(), String> {
     } else {
         Arc::new(Console)
     };
-    let server = Server::new(Arc::new(TokioClock::default()), observer);
+    let clock = Arc::new(TokioClock::default());
+    let server = Server::with_limit(clock, observer, args.max_message);
     let plain = bind(args.listen, "ws").await?;
     let secure = match (args.tls_listen, acceptor) {
         (Some(address), Some(acceptor)) => Some((bind(address, "wss").await?, acceptor)),

@@ -3,6 +3,7 @@
 //! Behaviour after `docs/airtun-server.md`; the recorded exchanges with the real
 //! server are the judge (`tests/recorded.rs`).
 
+mod java;
 mod number;
 mod parser;
 mod render;

@@ -1,6 +1,6 @@
 //! Numbers: read by Nutz's rules, printed by Java's (facts sheet 3.1).
 
-use super::Value;
+use super::{Value, java};
 
 /// The value of a number token, or `None` if it is none.
 pub(super) fn read(token: &str) -> Option<Value> {
@@ -9,17 +9,19 @@ pub(super) fn read(token: &str) -> Option<Value> {
         return None;
     }
     let text = if let Some(rest) = token.strip_suffix(['l', 'L']) {
-        decimal_integer(rest)?
+        integer(rest)?
     } else if let Some(rest) = token.strip_suffix(['f', 'F']) {
-        let value = java_float(rest)? as f32;
+        // What is left may have a suffix of its own.
+        let rest = rest.strip_suffix(['f', 'F']).unwrap_or(rest);
+        let value: f32 = java_float(rest)?;
         if value.is_nan() {
             return Some(Value::Null);
         }
-        java_decimal(&format!("{value:e}"))
+        java::float(value)
     } else if token.contains(['e', 'E']) {
         big_decimal(token)?
     } else if token.contains('.') {
-        java_decimal(&format!("{:e}", java_float(token)?))
+        java::double(java_float(token)?)
     } else {
         integer(token)?
     };
@@ -64,17 +66,36 @@ fn decimal_integer(token: &str) -> Option<String> {
     })
 }
 
-/// `Double.parseDouble`: trims, takes a type suffix and hexadecimal floats.
-fn java_float(token: &str) -> Option<f64> {
+/// The two widths, each read from decimal text without a detour.
+trait Real: std::str::FromStr + std::ops::Neg<Output = Self> {
+    fn from_wide(value: f64) -> Self;
+}
+
+impl Real for f64 {
+    fn from_wide(value: f64) -> Self {
+        value
+    }
+}
+
+impl Real for f32 {
+    fn from_wide(value: f64) -> Self {
+        value as Self
+    }
+}
+
+/// `Double.parseDouble` and `Float.parseFloat`: trims, takes a type suffix and hexadecimal floats.
+fn java_float<F: Real>(token: &str) -> Option<F> {
     let text = token.trim_matches(|c: char| c <= ' ');
     let (negative, magnitude) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let value = match magnitude {
-        "Infinity" => f64::INFINITY,
-        "NaN" => f64::NAN,
-        _ if magnitude.starts_with("0x") || magnitude.starts_with("0X") => hex_float(magnitude)?,
+        "Infinity" => F::from_wide(f64::INFINITY),
+        "NaN" => F::from_wide(f64::NAN),
+        _ if magnitude.starts_with("0x") || magnitude.starts_with("0X") => {
+            F::from_wide(hex_float(magnitude)?)
+        }
         _ => {
             let plain = magnitude.strip_suffix(['d', 'D']).unwrap_or(magnitude);
             let ok = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.');
@@ -99,39 +120,6 @@ fn hex_float(text: &str) -> Option<f64> {
     let shift = exponent.saturating_sub(4 * fraction.len() as i64);
     let shift = shift.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
     Some(value * 2f64.powi(shift))
-}
-
-/// `Double.toString` and `Float.toString` from Rust's shortest digits in
-/// exponent form: plain within 1e-3..1e7, else `d.dddE±n`.
-fn java_decimal(shortest: &str) -> String {
-    let (mantissa, exponent) = match shortest.split_once('e') {
-        Some(parts) => parts,
-        None if shortest.starts_with('-') => return "-Infinity".to_owned(),
-        None => return "Infinity".to_owned(),
-    };
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", mantissa),
-    };
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if digits == "0" {
-        return format!("{sign}0.0");
-    }
-    if !(-3..7).contains(&exponent) {
-        let (head, tail) = digits.split_at(1);
-        let tail = if tail.is_empty() { "0" } else { tail };
-        return format!("{sign}{head}.{tail}E{exponent}");
-    }
-    if exponent < 0 {
-        let zeros = "0".repeat((-exponent - 1) as usize);
-        return format!("{sign}0.{zeros}{digits}");
-    }
-    let point = exponent as usize + 1;
-    if digits.len() <= point {
-        return format!("{sign}{digits}{}.0", "0".repeat(point - digits.len()));
-    }
-    format!("{sign}{}.{}", &digits[..point], &digits[point..])
 }
 
 /// `new BigDecimal(text).toString()`.
