@@ -1,6 +1,6 @@
 //! Impairments of the radio link.
 
-use airbench_lte::{Flapping, Path};
+use airbench_lte::{Carrier, Cell, Dns, Expiry, Flapping, NatConfig, Path};
 use airbench_world::Action;
 use cucumber::gherkin::Step;
 use cucumber::{Parameter, when};
@@ -126,4 +126,81 @@ async fn restore_step(s: &mut Scenario) -> StepResult {
     s.act(Action::Flapping(None)).await?;
     s.act(Action::Outage(false)).await?;
     s.restore_link().await
+}
+
+/// What the device measures of its cell; signal strength and quality follow.
+#[when(expr = "the cell is received with RSRP {int} dBm, RSRQ {int} dB and SNR {int} dB")]
+async fn cell_step(s: &mut Scenario, rsrp: i32, rsrq: i32, snr: i32) -> StepResult {
+    let cell = Cell {
+        rsrp,
+        rsrq,
+        snr,
+        ..Cell::default()
+    };
+    s.act(Action::Cell(cell)).await
+}
+
+/// The carrier forgets connections that are silent for a while.
+#[when(expr = "the carrier forgets TCP connections after {span} and UDP after {span}")]
+async fn nat_step(s: &mut Scenario, tcp: Span, udp: Span) -> StepResult {
+    nat(s, tcp, udp, Expiry::Silent).await
+}
+
+/// The same; packets of a forgotten connection are answered with a RST.
+#[when(expr = "the carrier resets TCP connections after {span} and forgets UDP after {span}")]
+async fn nat_reset_step(s: &mut Scenario, tcp: Span, udp: Span) -> StepResult {
+    nat(s, tcp, udp, Expiry::Rst).await
+}
+
+async fn nat(s: &mut Scenario, tcp: Span, udp: Span, expiry: Expiry) -> StepResult {
+    let ms = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+    s.act(Action::Nat(NatConfig {
+        tcp_ms: ms(tcp),
+        udp_ms: ms(udp),
+        expiry,
+    }))
+    .await
+}
+
+/// What the carrier's name servers do.
+#[derive(Debug, Clone, Copy, Parameter)]
+#[param(name = "names", regex = "answer|are silent|lie")]
+pub(crate) struct Names(Dns);
+
+impl std::str::FromStr for Names {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(match text {
+            "answer" => Dns::Ok,
+            "are silent" => Dns::Silent,
+            _ => Dns::Wrong,
+        }))
+    }
+}
+
+/// The carrier's name servers answer, are silent, or lie.
+#[when(expr = "the carrier's name servers {names}")]
+async fn dns_step(s: &mut Scenario, names: Names) -> StepResult {
+    s.act(Action::Carrier(Carrier {
+        dns: names.0,
+        ..Carrier::default()
+    }))
+    .await
+}
+
+/// Nothing passes the bearer, though the device keeps its address.
+#[when(expr = "the bearer dies")]
+async fn bearer_dies_step(s: &mut Scenario) -> StepResult {
+    s.act(Action::Carrier(Carrier {
+        dead_bearer: true,
+        ..Carrier::default()
+    }))
+    .await
+}
+
+/// The bearer carries packets again.
+#[when(expr = "the bearer is back")]
+async fn bearer_back_step(s: &mut Scenario) -> StepResult {
+    s.act(Action::Carrier(Carrier::default())).await
 }

@@ -192,7 +192,7 @@ async fn script_has_not_failed_step(s: &mut Scenario) -> StepResult {
     }
 }
 
-/// Waits for a state of the modem: sim-ready, no-sim, pdp-active, time-sync, link-up, link-down.
+/// Waits for a state of the modem: sim-ready, no-sim, pin-wanted, refused, pdp-active, time-sync, link-up, link-down, rrc-connected, rrc-idle.
 #[then(expr = "the modem reports {word} within {span}")]
 async fn modem_step(s: &mut Scenario, state: String, span: Span) -> StepResult {
     let what = format!("modem state {state}");

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_lte::{Modem, ModemConfig};
+use airbench_lte::{Cell, Modem, ModemConfig};
 use airbench_lua32::{Step, Vm, VmError};
 use airbench_luatos::{Config, Exit, Flash, PowerOnReason, Runtime, Sms, WakeUp};
 use airbench_trace::{Event, Kind, Source};
@@ -249,12 +249,13 @@ impl Board {
                 self.modem.set_flight_mode(now, on);
             }
         }
+        if self.runtime.vm_time() <= now && std::mem::take(&mut self.runtime.mobile.pin_given) {
+            self.modem.unlock(now);
+        }
         while let Some(event) = self.modem.poll(now) {
             self.events
                 .push(Event::new(now, Source::Modem, Kind::State, event.name()));
-            let config = self.modem.config();
-            let (address, dns) = (config.address, config.dns.clone());
-            self.runtime.modem_event(now, event, address, &dns);
+            self.runtime.modem_event(now, event, self.modem.config());
             self.drain_runtime();
         }
     }
@@ -360,6 +361,17 @@ impl Board {
     /// It is in deep sleep.
     pub fn is_asleep(&self) -> bool {
         self.asleep.is_some()
+    }
+
+    /// Changes what the device measures of its cell.
+    pub fn set_cell(&mut self, cell: Cell) {
+        self.modem.set_cell(cell);
+        self.runtime.mobile.cell = cell;
+    }
+
+    /// The silence after which the device asks for a release (`mobile.rtime`).
+    pub fn fast_release(&self) -> Option<Duration> {
+        self.runtime.mobile.fast_release
     }
 
     /// The modem, for what a person or a network can do to it.

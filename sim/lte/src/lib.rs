@@ -6,7 +6,8 @@
 //! between device and core network and impairs each direction apart: loss by
 //! three models, duplication, corruption, reordering, delay with jitter, rate,
 //! traces, queues, slots, MTU, outages; all of it changeable at any moment.
-//! A [`Profile`] holds the numbers of both, with their sources.
+//! [`Rrc`] says when the radio is there for a packet, [`Nat`] which packets the
+//! carrier lets through. A [`Profile`] holds the numbers of both, with their sources.
 //!
 //! # Not modelled
 //! The physical layer: a radio condition is a set of numbers.
@@ -15,11 +16,16 @@
 
 mod link;
 mod modem;
+mod nat;
 mod profile;
+mod rrc;
 
 pub use link::{
     Chain, Chance, Direction, Discipline, Distribution, Drop, Flapping, FourState, GilbertElliott,
-    Link, LinkConfig, Lost, OPPORTUNITY, Path, Slot, TableError, Trace, TraceError, normal,
+    Handover, Link, LinkConfig, Lost, OPPORTUNITY, Path, Slot, TableError, Trace, TraceError,
+    normal,
 };
-pub use modem::{Modem, ModemConfig, ModemEvent};
-pub use profile::{Profile, ProfileError, builtin_names};
+pub use modem::{Cell, Modem, ModemConfig, ModemEvent};
+pub use nat::{Expiry, Nat, NatConfig, Passage};
+pub use profile::{Carrier, Dns, Profile, ProfileError, builtin_names};
+pub use rrc::{Rrc, RrcConfig, RrcEvent};

@@ -1,4 +1,4 @@
-//! The modem's control plane, first cut: SIM, attach, network time, address.
+//! The modem's control plane: SIM, attach, network time, address.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -29,7 +29,93 @@ pub struct ModemConfig {
     pub address: Ipv4Addr,
     /// The carrier's name servers.
     pub dns: Vec<Ipv4Addr>,
+    /// The SIM wants this PIN; empty: none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pin: String,
+    /// The network refuses the device with this cause (3GPP TS 24.301, 9.9.3.9);
+    /// 0: it does not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reject_cause: u8,
+    /// How often it refuses before it accepts; 0: for ever.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reject_times: u32,
+    /// `mobile.status()` of a registered device; 0: 1, the home network.
+    #[serde(skip_serializing_if = "is_default")]
+    pub status: i32,
+    /// Active context to its loss; 0: it is not lost by itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lose_after_ms: u64,
+    /// A loss to the next attach; 0: only flight mode or a reset brings it back.
+    #[serde(skip_serializing_if = "is_default")]
+    pub recover_ms: u64,
+    /// The serving cell.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cell: Cell,
 }
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What the device measures of its cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cell {
+    /// Reference signal received power, dBm.
+    pub rsrp: i32,
+    /// Reference signal received quality, dB.
+    pub rsrq: i32,
+    /// Signal to noise, dB.
+    pub snr: i32,
+    /// 10 log10 of the resource blocks that RSSI is measured over, dB.
+    pub blocks_db: i32,
+    /// E-UTRAN cell identity.
+    pub eci: i32,
+    /// Tracking area code.
+    pub tac: i32,
+}
+
+impl Default for Cell {
+    /// Good reception in a test network's cell of 40 blocks.
+    fn default() -> Self {
+        Self {
+            rsrp: -90,
+            rsrq: -9,
+            snr: 17,
+            blocks_db: 16,
+            eci: 0x0123_4501,
+            tac: 0x1234,
+        }
+    }
+}
+
+impl Cell {
+    /// Received signal strength, dBm (3GPP TS 36.214: RSRQ = N RSRP / RSSI).
+    pub fn rssi(&self) -> i32 {
+        self.rsrp - self.rsrq + self.blocks_db
+    }
+
+    /// Signal quality of `AT+CSQ`, 0 to 31.
+    pub fn csq(&self) -> i32 {
+        match self.rssi() {
+            ..=-113 => 0,
+            -52.. => 31,
+            rssi => (rssi + 113) >> 1,
+        }
+    }
+}
+
+/// Causes after which a device tries no more until SIM or power change (TS
+/// 24.301, 5.5.1.2.5).
+const FINAL_CAUSES: [u8; 4] = [3, 6, 7, 8];
+/// A ready SIM to the answer of a network that refuses: a sample log has it
+/// 2142 ms after power-on.
+const REJECT_AFTER: Duration = Duration::from_millis(942);
+/// T3411 with the attempt itself: 12.24 to 12.39 s in a field log.
+const RETRY_AFTER: Duration = Duration::from_millis(12_300);
+/// T3402, after five attempts.
+const LONG_RETRY: Duration = Duration::from_secs(720);
+const ATTEMPTS: u32 = 5;
 
 impl Default for ModemConfig {
     /// The suggested defaults of the time-line in `docs/firmware-facts.md`.
@@ -44,6 +130,13 @@ impl Default for ModemConfig {
             ip_ready_ms: 3,
             address: Ipv4Addr::new(10, 64, 12, 34),
             dns: vec![Ipv4Addr::new(10, 0, 0, 53), Ipv4Addr::new(10, 0, 1, 53)],
+            pin: String::new(),
+            reject_cause: 0,
+            reject_times: 0,
+            status: 0,
+            lose_after_ms: 0,
+            recover_ms: 0,
+            cell: Cell::default(),
         }
     }
 }
@@ -55,6 +148,12 @@ pub enum ModemEvent {
     SimReady,
     /// There is no SIM.
     SimMissing,
+    /// The SIM wants its PIN.
+    SimLocked,
+    /// The network refuses the device, with this cause.
+    Rejected(u8),
+    /// The context is about to be lost; nobody is told of this.
+    Losing,
     /// The subscriber number was read.
     NumberRead,
     /// The data context is active: packets flow from now on.
@@ -75,6 +174,9 @@ impl ModemEvent {
         match self {
             Self::SimReady => "sim-ready",
             Self::SimMissing => "no-sim",
+            Self::SimLocked => "pin-wanted",
+            Self::Rejected(_) => "refused",
+            Self::Losing => "context-loss",
             Self::NumberRead => "number-read",
             Self::PdpActive => "pdp-active",
             Self::BearerActive => "bearer-active",
@@ -100,6 +202,10 @@ pub struct Modem {
     up: bool,
     sim_ready: bool,
     flight_mode: bool,
+    /// The PIN was given.
+    unlocked: bool,
+    /// Refusals since the last acceptance.
+    refused: u32,
 }
 
 impl Modem {
@@ -113,6 +219,8 @@ impl Modem {
             up: false,
             sim_ready: false,
             flight_mode: false,
+            unlocked: false,
+            refused: 0,
         }
     }
 
@@ -135,19 +243,61 @@ impl Modem {
         self.up = false;
         self.sim_ready = false;
         self.flight_mode = false;
+        self.unlocked = false;
+        self.refused = 0;
     }
 
     fn detect_sim(&mut self, now: Instant) {
         let at = now + Duration::from_millis(self.config.sim_ready_ms);
-        if self.config.sim {
-            self.agenda.push_back((at, ModemEvent::SimReady));
-        } else {
-            self.agenda.push_back((at, ModemEvent::SimMissing));
+        let event = match self.config.sim {
+            true if self.config.pin.is_empty() || self.unlocked => ModemEvent::SimReady,
+            true => ModemEvent::SimLocked,
+            false => ModemEvent::SimMissing,
+        };
+        self.agenda.push_back((at, event));
+    }
+
+    /// The right PIN was given.
+    pub fn unlock(&mut self, now: Instant) {
+        if !self.unlocked && self.config.sim && self.powered {
+            self.unlocked = true;
+            self.agenda.push_front((now, ModemEvent::SimReady));
         }
+    }
+
+    /// Changes what the device measures.
+    pub fn set_cell(&mut self, cell: Cell) {
+        self.config.cell = cell;
+    }
+
+    /// The network will refuse the device once more.
+    fn refuses(&self) -> bool {
+        let config = &self.config;
+        config.reject_cause > 0 && (config.reject_times == 0 || self.refused < config.reject_times)
+    }
+
+    /// What follows a refusal.
+    fn after_refusal(&mut self, at: Instant, cause: u8) {
+        self.refused += 1;
+        if FINAL_CAUSES.contains(&cause) {
+            return;
+        }
+        let wait = if self.refused.is_multiple_of(ATTEMPTS) {
+            LONG_RETRY
+        } else {
+            RETRY_AFTER
+        };
+        // From refusal to refusal, of which the attempt is a part.
+        self.attach(at + wait - REJECT_AFTER.min(wait));
     }
 
     /// Plans the way from a ready SIM to an address.
     fn attach(&mut self, now: Instant) {
+        if self.refuses() {
+            let event = ModemEvent::Rejected(self.config.reject_cause);
+            self.agenda.push_back((now + REJECT_AFTER, event));
+            return;
+        }
         let config = &self.config;
         let jitter = self.rng.below(config.attach_jitter_ms + 1);
         let pdp = now + Duration::from_millis(config.attach_ms + jitter);
@@ -156,6 +306,10 @@ impl Modem {
             .push_back((pdp + BEARER_AFTER, ModemEvent::BearerActive));
         let at = pdp + Duration::from_millis(config.ip_ready_ms);
         self.agenda.push_back((at, ModemEvent::LinkUp));
+        if config.lose_after_ms > 0 {
+            let at = pdp + Duration::from_millis(config.lose_after_ms);
+            self.agenda.push_back((at, ModemEvent::Losing));
+        }
         if config.nitz {
             let at = pdp + Duration::from_millis(config.nitz_ms);
             self.agenda.push_back((at, ModemEvent::TimeSync));
@@ -167,8 +321,10 @@ impl Modem {
     /// The data context is lost now; the modem attaches again after
     /// `reattach` (`None`: it stays away).
     pub fn lose_context(&mut self, now: Instant, reattach: Option<Duration>) {
-        self.agenda
-            .retain(|(_, event)| matches!(event, ModemEvent::SimReady | ModemEvent::SimMissing));
+        self.agenda.retain(|(_, event)| {
+            use ModemEvent::{SimLocked, SimMissing, SimReady};
+            matches!(event, SimReady | SimMissing | SimLocked)
+        });
         if self.up {
             self.agenda.push_front((now, ModemEvent::LinkDown));
         }
@@ -245,6 +401,11 @@ impl Modem {
             }
             ModemEvent::PdpActive => self.up = true,
             ModemEvent::LinkDown => self.up = false,
+            ModemEvent::Rejected(cause) => self.after_refusal(at, cause),
+            ModemEvent::Losing => {
+                let back = self.config.recover_ms;
+                self.lose_context(at, (back > 0).then(|| Duration::from_millis(back)));
+            }
             _ => {}
         }
         Some(event)

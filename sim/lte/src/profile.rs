@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LinkConfig, ModemConfig};
+use crate::{LinkConfig, ModemConfig, NatConfig, RrcConfig};
 
 /// A network a device may find itself in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -16,6 +16,44 @@ pub struct Profile {
     /// The link's numbers.
     #[serde(default)]
     pub link: LinkConfig,
+    /// The radio connection's numbers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rrc: RrcConfig,
+    /// The numbers of the carrier's address translation.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub nat: NatConfig,
+    /// What else the carrier does.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub carrier: Carrier,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The carrier's core network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Carrier {
+    /// What its name servers do.
+    pub dns: Dns,
+    /// How long they take for an answer, in milliseconds.
+    pub dns_ms: u64,
+    /// The bearer is there, but nothing passes it.
+    pub dead_bearer: bool,
+}
+
+/// What the carrier's name servers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dns {
+    /// They answer.
+    #[default]
+    Ok,
+    /// They never answer.
+    Silent,
+    /// They answer with an address where nobody is.
+    Wrong,
 }
 
 /// Why a profile could not be used.
@@ -53,40 +91,36 @@ pub enum ProfileError {
     },
 }
 
-const BUILTIN: &[(&str, &str)] = &[
-    ("lab", include_str!("../../../fixtures/profiles/lab.toml")),
-    (
-        "cat1-good",
-        include_str!("../../../fixtures/profiles/cat1-good.toml"),
-    ),
-    (
-        "cat1-cell-edge",
-        include_str!("../../../fixtures/profiles/cat1-cell-edge.toml"),
-    ),
-    (
-        "no-nitz",
-        include_str!("../../../fixtures/profiles/no-nitz.toml"),
-    ),
-    (
-        "no-sim",
-        include_str!("../../../fixtures/profiles/no-sim.toml"),
-    ),
-    (
-        "driving",
-        include_str!("../../../fixtures/profiles/driving.toml"),
-    ),
-    (
-        "elevator",
-        include_str!("../../../fixtures/profiles/elevator.toml"),
-    ),
-    (
-        "basement-flap",
-        include_str!("../../../fixtures/profiles/basement-flap.toml"),
-    ),
-    (
-        "mtu-blackhole",
-        include_str!("../../../fixtures/profiles/mtu-blackhole.toml"),
-    ),
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../fixtures/profiles/", $name, ".toml")))),*]
+    };
+}
+
+const BUILTIN: &[(&str, &str)] = builtin![
+    "lab",
+    "cat1-good",
+    "cat1-cell-edge",
+    "no-nitz",
+    "no-sim",
+    "driving",
+    "elevator",
+    "basement-flap",
+    "mtu-blackhole",
+    "nat-240s-silent",
+    "nat-rst",
+    "dns-blackhole",
+    "dead-bearer",
+    "cat1-realistic",
+    "drx2560",
+    "fast-release",
+    "handover",
+    "sim-pin",
+    "sim-hotplug",
+    "registration-denied",
+    "registration-flaky",
+    "ip-lose",
+    "roaming",
 ];
 
 /// Names of the profiles that come with airbench.
@@ -138,6 +172,12 @@ impl Profile {
     fn check(&self) -> Result<(), String> {
         if self.modem.dns.is_empty() {
             return Err("modem.dns is empty, the carrier has at least one name server".into());
+        }
+        self.rrc.check().map_err(|what| format!("rrc.{what}"))?;
+        if let Some(handover) = &self.link.handover {
+            handover
+                .check()
+                .map_err(|what| format!("link.handover.{what}"))?;
         }
         match &self.link.flapping {
             Some(flapping) => flapping

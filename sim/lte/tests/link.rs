@@ -14,7 +14,7 @@ fn link(path: Path) -> Link {
         LinkConfig {
             up,
             down,
-            flapping: None,
+            ..LinkConfig::default()
         },
         1,
     )

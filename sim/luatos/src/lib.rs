@@ -45,7 +45,6 @@ pub use config::{Config, Core, Identity, PowerOnReason, Scripts, Tunables};
 pub use devices::{Bus, Device, DeviceError};
 pub use flash::{Flash, Otp};
 pub use fs::Volume;
-pub use libs::mobile::Radio;
 pub use libs::pm::WakeUp;
 pub use libs::sms::Sms;
 pub use libs::wlan::AccessPoint;

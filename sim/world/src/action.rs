@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airbench_lte::{Direction, Flapping, Path};
+use airbench_lte::{Carrier, Cell, Direction, Flapping, NatConfig, Path};
 use serde::{Deserialize, Serialize};
 
 /// Something a person, a test or a fault does. Actions are recorded, so that a
@@ -27,6 +27,12 @@ pub enum Action {
     Link(bool, Box<Path>),
     /// The link comes and goes from now on, or no longer.
     Flapping(Option<Flapping>),
+    /// Changes what the device measures of its cell.
+    Cell(Cell),
+    /// Changes the carrier's address translation.
+    Nat(NatConfig),
+    /// Changes what else the carrier does.
+    Carrier(Carrier),
     /// Stops or starts the airtun server; its connections are reset.
     Server(bool),
     /// A peer sends bytes to a UART, at this baud rate or the device's own.

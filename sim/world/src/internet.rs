@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use airbench_clock::{Instant, Rng};
+use airbench_clock::{Instant, Queue, Rng};
+use airbench_lte::{Carrier, Dns};
 use airbench_net::{IpStack, Shape, SmolStack};
 use airbench_trace::{Event, Kind, Source};
 
@@ -59,6 +61,9 @@ pub(crate) struct Internet {
     seed: u64,
     epoch: i64,
     dns: Vec<Ipv4Addr>,
+    carrier: Carrier,
+    /// Questions that the carrier's name servers have not looked at yet.
+    questions: Queue<Vec<u8>>,
     hosts: Vec<Host>,
     guest: Guest,
     names: BTreeMap<String, Ipv4Addr>,
@@ -122,6 +127,8 @@ impl Internet {
             seed: setup.seed,
             epoch: setup.epoch,
             dns: setup.profile.modem.dns.clone(),
+            carrier: setup.profile.carrier.clone(),
+            questions: Queue::default(),
             hosts: Vec::new(),
             guest: Guest::new(setup.epoch, FTP, setup.routes.clone()),
             names,
@@ -193,12 +200,35 @@ impl Internet {
     /// A packet from the carrier arrives; nobody at its address means it is
     /// lost.
     pub(crate) fn receive(&mut self, now: Instant, packet: Vec<u8>) {
-        let Some(to) = packet.get(16..20) else { return };
-        let to = Ipv4Addr::new(to[0], to[1], to[2], to[3]);
+        let Some(to) = address(&packet, 16) else {
+            return;
+        };
         // No carrier passes these on.
         if to.is_broadcast() || to.is_multicast() || to.is_unspecified() {
             return;
         }
+        if self.dns.contains(&to) {
+            match self.carrier {
+                Carrier {
+                    dns: Dns::Silent, ..
+                } => return,
+                Carrier { dns_ms: 1.., .. } => {
+                    let at = now + Duration::from_millis(self.carrier.dns_ms);
+                    self.questions.push(at, packet);
+                    return;
+                }
+                Carrier { .. } => {}
+            }
+        }
+        self.deliver(now, to, packet);
+    }
+
+    /// Changes what the carrier does.
+    pub(crate) fn set_carrier(&mut self, carrier: Carrier) {
+        self.carrier = carrier;
+    }
+
+    fn deliver(&mut self, now: Instant, to: Ipv4Addr, packet: Vec<u8>) {
         let Some(index) = self.host(to) else { return };
         let host = &mut self.hosts[index];
         if let Some((protocol, port)) = destination(&packet).filter(|_| host.service.any_port()) {
@@ -222,6 +252,11 @@ impl Internet {
 
     /// Lets everything that is due by `now` happen.
     pub(crate) fn poll(&mut self, now: Instant) {
+        while let Some((_, packet)) = self.questions.pop_due(now) {
+            if let Some(to) = address(&packet, 16) {
+                self.deliver(now, to, packet);
+            }
+        }
         let timer = self.guest.advance(now);
         for index in 0..self.hosts.len() {
             let due = self.hosts[index].wake.is_some_and(|at| at <= now);
@@ -237,8 +272,10 @@ impl Internet {
         let host = &mut self.hosts[index];
         host.stack.poll(now);
         let mut notes = Vec::new();
+        let wrong = self.carrier.dns == Dns::Wrong && self.dns.contains(&host.address);
         let mut around = Surroundings {
             now,
+            wrong,
             epoch: self.epoch,
             names: &self.names,
             asked: &mut self.asked,
@@ -310,8 +347,15 @@ impl Internet {
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         let hosts = self.hosts.iter().filter_map(|host| host.wake);
-        hosts.chain(self.guest.next_wake()).min()
+        let asked = self.questions.next_time();
+        hosts.chain(self.guest.next_wake()).chain(asked).min()
     }
+}
+
+/// The IPv4 address at this place of a packet.
+fn address(packet: &[u8], at: usize) -> Option<Ipv4Addr> {
+    let bytes: [u8; 4] = packet.get(at..at + 4)?.try_into().ok()?;
+    Some(bytes.into())
 }
 
 /// The port a TCP connection is to be opened to: the packet is a SYN.

@@ -10,6 +10,8 @@ use airbench_trace::Kind;
 use crate::guest::{Guest, Program};
 use crate::relay::Relay;
 
+/// An address of TEST-NET-1 (RFC 5737), where nobody is.
+const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// What the errDump server says when it has stored a record.
 const ERRDUMP_ACK: &[u8] = b"OK";
 /// Most bytes moved between TCP and a guest's stream at a time.
@@ -50,6 +52,8 @@ pub(crate) enum Service {
 /// What services share.
 pub(crate) struct Surroundings<'a> {
     pub(crate) now: Instant,
+    /// Names are answered with an address where nobody is.
+    pub(crate) wrong: bool,
     /// UTC seconds at the world's beginning.
     pub(crate) epoch: i64,
     pub(crate) names: &'a BTreeMap<String, Ipv4Addr>,
@@ -141,7 +145,12 @@ fn answer_names(stack: &mut SmolStack, socket: UdpId, around: &mut Surroundings<
                     around.notes.push((Kind::State, text.into_bytes()));
                 }
             }
-            address.map(|address| vec![*address])
+            let given = address.map(|address| vec![*address]);
+            if around.wrong {
+                Some(vec![NOBODY])
+            } else {
+                given
+            }
         });
         if let Some(answer) = answer {
             let to = SocketAddrV4::new(*from.ip(), from.port());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airbench_board::{Board, BoardError};
 use airbench_clock::Instant;
-use airbench_lte::{Direction, Link, Path};
+use airbench_lte::{Direction, Link, Nat, Passage, Path, Rrc};
 use airbench_luatos::{Config, Secrets, Tunables};
 use airbench_trace::{Event, Hash, Kind, Log, Retention, Source};
 use airbench_uart::Framing;
@@ -52,6 +52,9 @@ pub struct World {
     now: Instant,
     board: Board,
     link: Link,
+    rrc: Rrc,
+    nat: Nat,
+    dead_bearer: bool,
     internet: Internet,
     log: Log,
     stats: Stats,
@@ -81,6 +84,9 @@ impl World {
             now: Instant::ZERO,
             board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),
+            rrc: Rrc::new(setup.profile.rrc.clone(), setup.seed),
+            nat: Nat::new(setup.profile.nat.clone()),
+            dead_bearer: setup.profile.carrier.dead_bearer,
             internet: Internet::new(setup),
             log: Log::new(retention),
             stats: Stats::default(),
@@ -165,6 +171,12 @@ impl World {
             Action::Link(up, path) => {
                 *self.link.path_mut(Action::direction(*up)) = (**path).clone()
             }
+            Action::Cell(cell) => self.board.set_cell(*cell),
+            Action::Nat(nat) => self.nat.set_config(nat.clone()),
+            Action::Carrier(carrier) => {
+                self.dead_bearer = carrier.dead_bearer;
+                self.internet.set_carrier(carrier.clone());
+            }
             Action::Flapping(flapping) => self.link.set_flapping(now, flapping.clone()),
             Action::Publish(topic, payload, qos, retain) => {
                 self.internet.publish(now, topic, payload, *qos, *retain);
@@ -195,6 +207,7 @@ impl World {
     pub fn next_wake(&self) -> Option<Instant> {
         let wakes = [
             self.link.next_wake(),
+            self.rrc.next_wake(),
             self.board.next_wake(),
             self.internet.next_wake(),
         ];
@@ -218,7 +231,7 @@ impl World {
         self.now = at;
         while let Some((direction, packet)) = self.link.receive(at) {
             match direction {
-                Direction::Up => self.internet.receive(at, packet),
+                Direction::Up => self.reach_internet(at, packet),
                 Direction::Down => {
                     self.tap(at, Direction::Down, &packet);
                     self.board.receive_packet(at, packet);
@@ -227,6 +240,9 @@ impl World {
             self.collect();
         }
         self.record_losses();
+        while let Some(event) = self.rrc.poll(at) {
+            self.record(Event::new(at, Source::Modem, Kind::State, event.name()));
+        }
         self.internet.poll(at);
         self.collect();
         let outside = [self.link.next_wake(), self.internet.next_wake()];
@@ -250,7 +266,7 @@ impl World {
             self.record(event);
         }
         while let Some(packet) = self.internet.transmit() {
-            self.send(self.now, Direction::Down, packet);
+            self.leave_internet(packet);
         }
         // Lua may have run ahead: its events and packets are merged by time.
         self.board.take_events(&mut events);
@@ -269,6 +285,38 @@ impl World {
         self.scratch = events;
     }
 
+    /// A packet from the device stands at the carrier's gate.
+    fn reach_internet(&mut self, at: Instant, packet: Vec<u8>) {
+        match self.nat.pass(at, Direction::Up, &packet) {
+            _ if self.dead_bearer => self.lose(at, "up bearer"),
+            Passage::Forward => self.internet.receive(at, packet),
+            Passage::Drop => self.lose(at, "up nat"),
+            Passage::Reset(reset) => {
+                self.lose(at, "up nat");
+                self.send(at, Direction::Down, reset);
+            }
+        }
+    }
+
+    /// A packet for the device stands there.
+    fn leave_internet(&mut self, packet: Vec<u8>) {
+        let at = self.now;
+        match self.nat.pass(at, Direction::Down, &packet) {
+            _ if self.dead_bearer => self.lose(at, "down bearer"),
+            Passage::Forward => self.send(at, Direction::Down, packet),
+            Passage::Drop => self.lose(at, "down nat"),
+            Passage::Reset(reset) => {
+                self.lose(at, "down nat");
+                self.internet.receive(at, reset);
+            }
+        }
+    }
+
+    fn lose(&mut self, at: Instant, why: &str) {
+        self.stats.packets_lost += 1;
+        self.record(Event::new(at, Source::Link, Kind::PacketDrop, why));
+    }
+
     /// Puts a packet on the link.
     fn send(&mut self, at: Instant, direction: Direction, packet: Vec<u8>) {
         let kind = match direction {
@@ -284,16 +332,17 @@ impl World {
             Direction::Up => self.stats.packets_up += 1,
             Direction::Down => self.stats.packets_down += 1,
         }
-        self.link.send(at, at, direction, packet);
+        self.rrc.set_fast_release(self.board.fast_release());
+        let start = self.rrc.start(at, direction);
+        self.link.send(at, start, direction, packet);
         self.record_losses();
     }
 
     /// Takes the link's losses over.
     fn record_losses(&mut self) {
         while let Some(lost) = self.link.take_lost() {
-            self.stats.packets_lost += 1;
             let text = format!("{} {}", lost.direction.name(), lost.reason.name());
-            self.record(Event::new(lost.at, Source::Link, Kind::PacketDrop, text));
+            self.lose(lost.at, &text);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path as File;
 
-use super::config::{Flapping, Path, Trace};
+use super::config::{Flapping, Handover, Path, Trace};
 use super::delay::Distribution;
 
 /// Longest time that a number may name: an hour in milliseconds.
@@ -161,6 +161,19 @@ impl Path {
         )?;
         let paced = ("a rate_bps or trace", trace || self.rate_bps > 0);
         needs(("queue", self.queue != super::Discipline::Tail), paced)
+    }
+}
+
+impl Handover {
+    /// What is wrong with it: key, value, and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        if self.gap_ms == 0 || self.gap_ms >= self.every_ms {
+            let (gap, every) = (self.gap_ms, self.every_ms);
+            return Err(format!(
+                "gap_ms is {gap}, it must be above 0 and less than every_ms, which is {every}"
+            ));
+        }
+        Ok(())
     }
 }
 

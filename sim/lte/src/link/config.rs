@@ -207,6 +207,21 @@ pub struct LinkConfig {
     /// The link comes and goes.
     #[serde(skip_serializing_if = "is_default")]
     pub flapping: Option<Flapping>,
+    /// The device changes its cell.
+    #[serde(skip_serializing_if = "is_default")]
+    pub handover: Option<Handover>,
+}
+
+/// Changes of the cell, at equal intervals.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Handover {
+    /// Time from one to the next in milliseconds.
+    pub every_ms: u64,
+    /// How long nothing is carried, in milliseconds.
+    pub gap_ms: u64,
+    /// Packets of the gap are carried after it; else they are lost.
+    pub lossless: bool,
 }
 
 /// Outages that come by themselves.

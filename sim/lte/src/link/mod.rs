@@ -12,7 +12,9 @@ use std::time::Duration;
 use airbench_clock::{Instant, Queue as Calendar, Rng};
 
 pub use chance::{Chain, Chance, FourState, GilbertElliott};
-pub use config::{Discipline, Flapping, LinkConfig, OPPORTUNITY, Path, Slot, Trace, TraceError};
+pub use config::{
+    Discipline, Flapping, Handover, LinkConfig, OPPORTUNITY, Path, Slot, Trace, TraceError,
+};
 use delay::Jitter;
 pub use delay::{Distribution, TableError, normal};
 use queue::{Air, Queue, Waiting, millis};
@@ -49,6 +51,8 @@ pub enum Drop {
     Mtu,
     /// Controlled delay found the queue too slow.
     Codel,
+    /// The cell was just changed.
+    Handover,
 }
 
 impl Drop {
@@ -60,6 +64,7 @@ impl Drop {
             Self::Queue => "queue",
             Self::Mtu => "mtu",
             Self::Codel => "codel",
+            Self::Handover => "handover",
         }
     }
 }
@@ -85,6 +90,7 @@ pub struct Link {
     down: Lane,
     outage: bool,
     flapping: Option<Flapper>,
+    handover: Option<Handover>,
     seed: u64,
     lost: VecDeque<Lost>,
 }
@@ -99,6 +105,7 @@ impl Link {
             flapping: config
                 .flapping
                 .map(|flapping| Flapper::new(flapping, seed, Instant::ZERO)),
+            handover: config.handover,
             seed,
             lost: VecDeque::new(),
         }
@@ -146,6 +153,14 @@ impl Link {
     ) {
         let down = self.flapping.as_mut().is_some_and(|f| f.is_down(now));
         let outage = self.outage || down;
+        let gap = self
+            .handover
+            .as_ref()
+            .and_then(|handover| handover.gap(now));
+        let lossless = self
+            .handover
+            .as_ref()
+            .is_some_and(|handover| handover.lossless);
         let lane = match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
@@ -159,7 +174,10 @@ impl Link {
         };
         if outage {
             lost(Drop::Outage);
+        } else if gap.is_some() && !lossless {
+            lost(Drop::Handover);
         } else {
+            let not_before = gap.map_or(not_before, |end| end.max(not_before));
             lane.enter(now, not_before, packet, &mut lost);
         }
     }
@@ -418,6 +436,15 @@ impl Slots {
         if full {
             self.open(slot, at);
         }
+    }
+}
+
+impl Handover {
+    /// The end of the gap that `now` lies in.
+    fn gap(&self, now: Instant) -> Option<Instant> {
+        let begin = now.millis() / self.every_ms.max(1) * self.every_ms;
+        let end = Instant::from_millis(begin + self.gap_ms);
+        (begin > 0 && now < end).then_some(end)
     }
 }
 

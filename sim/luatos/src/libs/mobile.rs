@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_lte::ModemEvent;
+use airbench_lte::{Cell, ModemConfig, ModemEvent};
 use airbench_lua32::{Func, Kind};
 
 use crate::args::{Args, Call, Results};
@@ -50,18 +50,18 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("apn", apn),
     ("ipv6", |cx| setting(cx, |mobile| &mut mobile.ipv6)),
     ("syncTime", |cx| setting(cx, |mobile| &mut mobile.sync_time)),
-    ("csq", |cx| measured(cx, |radio| radio.csq)),
-    ("rssi", |cx| measured(cx, |radio| radio.rssi)),
-    ("rsrp", |cx| measured(cx, |radio| radio.rsrp)),
-    ("rsrq", |cx| measured(cx, |radio| radio.rsrq)),
-    ("snr", |cx| measured(cx, |radio| radio.snr)),
-    ("eci", |cx| cell(cx, |radio| radio.eci)),
-    ("tac", |cx| cell(cx, |radio| radio.tac)),
-    ("enbid", |cx| cell(cx, |radio| radio.eci >> 8)),
+    ("csq", |cx| measured(cx, Cell::csq)),
+    ("rssi", |cx| measured(cx, Cell::rssi)),
+    ("rsrp", |cx| measured(cx, |cell| cell.rsrp)),
+    ("rsrq", |cx| measured(cx, |cell| cell.rsrq)),
+    ("snr", |cx| measured(cx, |cell| cell.snr)),
+    ("eci", |cx| cell(cx, |cell| cell.eci)),
+    ("tac", |cx| cell(cx, |cell| cell.tac)),
+    ("enbid", |cx| cell(cx, |cell| cell.eci >> 8)),
     ("simid", simid),
     ("simPin", sim_pin),
     ("flymode", flymode),
-    ("rtime", |_| Ok(0)),
+    ("rtime", release_time),
     ("setAuto", |_| Ok(0)),
     ("reqCellInfo", request_cell_info),
     ("getCellInfo", cell_info),
@@ -98,40 +98,6 @@ const BAND_BUFFER: usize = 40;
 /// fifteen seconds scripts allow for.
 const CELL_SEARCH: Duration = Duration::from_secs(2);
 
-/// What the modem measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Radio {
-    /// Signal quality, 0 to 31.
-    pub csq: i32,
-    /// dBm.
-    pub rssi: i32,
-    /// dBm.
-    pub rsrp: i32,
-    /// dB.
-    pub rsrq: i32,
-    /// dB.
-    pub snr: i32,
-    /// Cell identity.
-    pub eci: i32,
-    /// Tracking area.
-    pub tac: i32,
-}
-
-impl Default for Radio {
-    /// Good reception in a test network's cell.
-    fn default() -> Self {
-        Self {
-            csq: 24,
-            rssi: -65,
-            rsrp: -90,
-            rsrq: -9,
-            snr: 17,
-            eci: 0x0123_4501,
-            tac: 0x1234,
-        }
-    }
-}
-
 /// The adapter number of the LTE modem (`socket.LWIP_GP`).
 const LWIP_GP: i32 = 1;
 
@@ -141,7 +107,17 @@ pub struct Mobile {
     sim: bool,
     registered: bool,
     /// What the modem measures while it is registered.
-    pub radio: Radio,
+    pub cell: Cell,
+    /// `status()` while it is registered.
+    registered_as: i32,
+    /// The network has refused the device.
+    denied: bool,
+    /// The SIM's PIN while it is wanted, and the tries left.
+    pin: Option<(String, u32)>,
+    /// The right PIN was given; the board tells the modem.
+    pub pin_given: bool,
+    /// The release that `rtime` asks for, after so much silence.
+    pub fast_release: Option<Duration>,
     ipv6: bool,
     sync_time: bool,
     cell_info_at: Option<Instant>,
@@ -163,7 +139,12 @@ impl Default for Mobile {
         Self {
             sim: false,
             registered: false,
-            radio: Radio::default(),
+            cell: Cell::default(),
+            registered_as: 1,
+            denied: false,
+            pin: None,
+            pin_given: false,
+            fast_release: None,
             ipv6: false,
             sync_time: true,
             cell_info_at: None,
@@ -186,7 +167,7 @@ impl Mobile {
 
     /// The script wants something of the modem.
     pub fn wants_modem(&self) -> bool {
-        self.reset_request || self.flight_request.is_some()
+        self.reset_request || self.pin_given || self.flight_request.is_some()
     }
 
     /// Packets went this way.
@@ -217,23 +198,34 @@ impl Runtime {
 
     /// The modem reports something. The network stack learns it at once, Lua
     /// (and the log, which is written there) when it looks at the bus.
-    /// `address` and `dns` are the network's.
-    pub fn modem_event(
-        &mut self,
-        now: Instant,
-        event: ModemEvent,
-        address: Ipv4Addr,
-        dns: &[Ipv4Addr],
-    ) {
+    /// `modem` has the network's numbers.
+    pub fn modem_event(&mut self, now: Instant, event: ModemEvent, modem: &ModemConfig) {
         self.at(now);
+        let (address, dns) = (modem.address, modem.dns.as_slice());
+        self.mobile.cell = modem.cell;
         match event {
-            ModemEvent::SimReady => self.mobile.sim = true,
+            ModemEvent::SimReady => {
+                self.mobile.sim = true;
+                self.mobile.pin = None;
+            }
+            ModemEvent::SimLocked => {
+                self.mobile.pin = Some((modem.pin.clone(), PIN_TRIES));
+            }
+            ModemEvent::Rejected(cause) => {
+                self.mobile.denied = true;
+                let cell = modem.cell.eci;
+                self.line(format!(
+                    "soc_cms_proc 1518:NAS Event 6 Reject {cause} CellID {cell:x}"
+                ));
+            }
             ModemEvent::SimMissing => {
                 self.mobile.sim = false;
                 self.mobile.registered = false;
             }
             ModemEvent::PdpActive => {
                 self.mobile.registered = true;
+                self.mobile.denied = false;
+                self.mobile.registered_as = modem.status.max(1);
                 self.mobile.address = Some(address);
                 self.network.link_up(address, dns);
                 self.ctrls_link(true);
@@ -254,6 +246,7 @@ impl Runtime {
             ModemEvent::NumberRead
             | ModemEvent::BearerActive
             | ModemEvent::TimeSync
+            | ModemEvent::Losing
             | ModemEvent::LinkUp => {}
         }
         self.bus.push_back(Message::Modem(event, address));
@@ -268,13 +261,21 @@ pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) 
         return Ok(0);
     }
     let line = match event {
-        ModemEvent::SimReady | ModemEvent::SimMissing | ModemEvent::NumberRead => "",
+        ModemEvent::SimReady
+        | ModemEvent::SimMissing
+        | ModemEvent::SimLocked
+        | ModemEvent::Rejected(_)
+        | ModemEvent::Losing
+        | ModemEvent::NumberRead => "",
         ModemEvent::PdpActive => "cid1, state0",
         ModemEvent::BearerActive => "bearer act 0, result 0",
         ModemEvent::TimeSync => "TIME_SYNC 0",
         ModemEvent::LinkUp => "NETIF_LINK_ON -> IP_READY",
         ModemEvent::LinkDown => "NETIF_LINK_OFF -> IP_LOSE",
     };
+    if event == ModemEvent::LinkDown {
+        cx.host().lib_line(Level::Debug, "mobile cid1, state2");
+    }
     if !line.is_empty() {
         cx.host().lib_line(Level::Debug, &format!("mobile {line}"));
     }
@@ -283,13 +284,17 @@ pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) 
         ModemEvent::SimReady => ("SIM_IND", sim("RDY")),
         ModemEvent::SimMissing => ("SIM_IND", sim("NORDY")),
         ModemEvent::NumberRead => ("SIM_IND", sim("GET_NUMBER")),
+        ModemEvent::SimLocked => ("SIM_IND", sim("SIM_PIN")),
         ModemEvent::TimeSync => ("NTP_UPDATE", Vec::new()),
         ModemEvent::LinkUp => {
             let address = Arg::Text(address.to_string());
             ("IP_READY", vec![address, Arg::Integer(LWIP_GP)])
         }
         ModemEvent::LinkDown => ("IP_LOSE", vec![Arg::Integer(LWIP_GP)]),
-        ModemEvent::PdpActive | ModemEvent::BearerActive => return Ok(0),
+        ModemEvent::PdpActive
+        | ModemEvent::BearerActive
+        | ModemEvent::Rejected(_)
+        | ModemEvent::Losing => return Ok(0),
     };
     dispatch::publish(cx, topic, &args)?;
     Ok(0)
@@ -312,10 +317,10 @@ fn of_sim(cx: &mut Call<'_>, value: fn(&Runtime) -> String) -> Results {
 }
 
 /// A reading, or 0 before the first report.
-fn measured(cx: &mut Call<'_>, of: fn(&Radio) -> i32) -> Results {
+fn measured(cx: &mut Call<'_>, of: fn(&Cell) -> i32) -> Results {
     let mobile = &cx.host().mobile;
     let value = if mobile.registered {
-        of(&mobile.radio)
+        of(&mobile.cell)
     } else {
         0
     };
@@ -324,10 +329,10 @@ fn measured(cx: &mut Call<'_>, of: fn(&Radio) -> i32) -> Results {
 }
 
 /// Where the device is, or -1.
-fn cell(cx: &mut Call<'_>, of: fn(&Radio) -> i32) -> Results {
+fn cell(cx: &mut Call<'_>, of: fn(&Cell) -> i32) -> Results {
     let mobile = &cx.host().mobile;
     let value = if mobile.is_registered() {
-        of(&mobile.radio)
+        of(&mobile.cell)
     } else {
         -1
     };
@@ -379,12 +384,54 @@ fn simid(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
-/// Ready, or whether an operation succeeded; there is no PIN to be had.
+/// `PIN_VERIFY` and `PIN_UNBLOCK`; between them are operations with the PIN.
+const PIN_VERIFY: i32 = 0;
+const PIN_UNBLOCK: i32 = 4;
+/// Wrong PINs that a SIM bears (3GPP TS 31.101).
+const PIN_TRIES: u32 = 3;
+
+/// `simPin(id, operation, pin, new)`: ready, or whether the operation succeeded.
+/// A blocked SIM stays so: nobody has its PUK.
 fn sim_pin(cx: &mut Call<'_>) -> Results {
-    let mobile = &cx.host().mobile;
-    let ready = mobile.sim && !mobile.flight_mode;
-    cx.push_boolean(ready);
+    let operation = cx.to_integer(2);
+    let given = cx
+        .to_bytes(3)
+        .map(|pin| String::from_utf8_lossy(pin).into_owned());
+    let mobile = &mut cx.host().mobile;
+    let done = match (operation, &mut mobile.pin) {
+        (None, pin) => pin.is_none() && mobile.sim && !mobile.flight_mode,
+        (Some(PIN_UNBLOCK..), _) => false,
+        (Some(_), None) => mobile.sim,
+        (Some(operation), Some((pin, tries))) => {
+            let right = *tries > 0 && given.as_ref() == Some(pin);
+            if right && operation == PIN_VERIFY {
+                mobile.pin = None;
+                mobile.pin_given = true;
+            } else if !right {
+                *tries = tries.saturating_sub(1);
+            }
+            right
+        }
+    };
+    cx.host().touch_outside();
+    cx.push_boolean(done);
     Ok(1)
+}
+
+/// Longest silence that `rtime` can ask for, in seconds.
+const RELEASE_MAXIMUM: i32 = 20;
+
+/// `rtime(seconds, …)`: asks the network for a release after that much silence;
+/// 0 does not, 1 acts as 2.
+fn release_time(cx: &mut Call<'_>) -> Results {
+    let seconds = cx.opt_integer(1, 0)?;
+    let span = match seconds {
+        ..=0 => None,
+        seconds => Some(seconds.clamp(2, RELEASE_MAXIMUM)),
+    };
+    let release = span.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into()));
+    cx.host().mobile.fast_release = release;
+    Ok(0)
 }
 
 fn request_cell_info(cx: &mut Call<'_>) -> Results {
@@ -400,7 +447,7 @@ fn request_cell_info(cx: &mut Call<'_>) -> Results {
 fn cell_info(cx: &mut Call<'_>) -> Results {
     let rt = cx.host();
     let (known, registered) = (rt.mobile.cell_info, rt.mobile.is_registered());
-    let radio = rt.mobile.radio;
+    let radio = rt.mobile.cell;
     if !known {
         let (level, text) = if registered {
             (Level::Warn, "mobile 请先调用 mobile.reqCellInfo()!!")
@@ -418,7 +465,7 @@ fn cell_info(cx: &mut Call<'_>) -> Results {
             ("earfcn", EARFCN),
             ("rsrp", radio.rsrp),
             ("rsrq", radio.rsrq),
-            ("rssi", radio.rssi),
+            ("rssi", radio.rssi()),
             ("tdd", 0),
             ("snr", radio.snr),
             ("mcc", MCC),
@@ -439,7 +486,7 @@ fn cell_info(cx: &mut Call<'_>) -> Results {
 /// `mobile.scell()` of the new core: the serving cell without a search.
 fn serving_cell(cx: &mut Call<'_>) -> Results {
     let mobile = &cx.host().mobile;
-    let (radio, registered) = (mobile.radio, mobile.is_registered());
+    let (radio, registered) = (mobile.cell, mobile.is_registered());
     let of_cell = |value| if registered { value } else { 0 };
     cx.push_table(0, 12);
     for (name, value) in [
@@ -454,7 +501,7 @@ fn serving_cell(cx: &mut Call<'_>) -> Results {
         ("snr", radio.snr),
         ("rsrp", radio.rsrp),
         ("rsrq", radio.rsrq),
-        ("rssi", radio.rssi),
+        ("rssi", radio.rssi()),
     ] {
         cx.push_integer(value);
         cx.set_field(-2, name);
@@ -504,10 +551,14 @@ fn set_band(cx: &mut Call<'_>) -> Results {
 }
 
 /// 1 registered, 2 searching, 0 without a SIM.
+/// `mobile.DENIED`.
+const DENIED: i32 = 3;
+
 fn status(cx: &mut Call<'_>) -> Results {
     let mobile = &cx.host().mobile;
     let status = match (mobile.registered && !mobile.flight_mode, mobile.sim) {
-        (true, _) => 1,
+        (true, _) => mobile.registered_as,
+        (false, true) if mobile.denied => DENIED,
         (false, true) => 2,
         (false, false) => 0,
     };

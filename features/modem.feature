@@ -1,0 +1,148 @@
+Feature: The modem and the carrier
+  What the network does to a device that does nothing wrong.
+
+  Scenario: A SIM with a PIN waits for it
+    Given the LTE profile "sim-pin"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.subscribe("SIM_IND", function(state)
+          log.info("sim", state, mobile.simPin(), mobile.status())
+          if state == "SIM_PIN" then
+              log.info("wrong", mobile.simPin(0, mobile.PIN_VERIFY, "0000"))
+              log.info("right", mobile.simPin(0, mobile.PIN_VERIFY, "1234"))
+          end
+      end)
+      sys.subscribe("IP_READY", function(ip) log.info("ip", ip, mobile.simPin()) end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.sim\tSIM_PIN\tfalse\t0" within 3 s
+    And the log shows "I/user.wrong\tfalse" within 1 s
+    And the log shows "I/user.right\ttrue" within 1 s
+    And the log shows "I/user.sim\tRDY\ttrue\t2" within 1 s
+    And the log shows "I/user.ip\t10.64.12.34\ttrue" within 5 s
+
+  Scenario: A device that is refused says so and stays outside
+    Given the LTE profile "registration-denied"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.timerLoopStart(function() log.info("status", mobile.status(), mobile.csq()) end, 5000)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "NAS Event 6 Reject 7 CellID" within 3 s
+    And the log shows "I/user.status\t3\t0" within 10 s
+    And the log does not show "IP_READY" for 10 minutes
+
+  Scenario: Five refusals cost the device twelve minutes more
+    Given the LTE profile "registration-flaky"
+    And the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "Reject 17" within 3 s
+    When 60 s pass
+    Then the log has shown "Reject 17" 5 times
+    And the log shows "NETIF_LINK_ON -> IP_READY" within 13 minutes
+
+  Scenario: Signal values follow the radio condition
+    Given the main script:
+      """
+      sys = require("sys")
+      sys.timerLoopStart(function()
+          log.info("cell", mobile.csq(), mobile.rssi(), mobile.rsrp(), mobile.rsrq(), mobile.snr())
+      end, 5000)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.cell\t24\t-65\t-90\t-9\t17" within 15 s
+    When the cell is received with RSRP -115 dBm, RSRQ -15 dB and SNR 0 dB
+    Then the log shows "I/user.cell\t14\t-84\t-115\t-15\t0" within 6 s
+
+  Scenario: A lost context stays away until flight mode is switched
+    Given the main script:
+      """
+      sys = require("sys")
+      sys.subscribe("IP_LOSE", function(adapter)
+          log.info("lost", adapter, mobile.status())
+          sys.timerStart(function()
+              mobile.flymode(0, true)
+              mobile.flymode(0, false)
+          end, 600000)
+      end)
+      sys.subscribe("IP_READY", function() log.info("up") end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.up" within 10 s
+    When the network drops the connection
+    Then the log shows "D/mobile cid1, state2" within 1 s
+    And the log shows "D/mobile NETIF_LINK_OFF -> IP_LOSE" within 1 s
+    And the log shows "I/user.lost\t1\t1" within 1 s
+    And the log does not show "I/user.up" for 9 minutes
+    And the log shows "I/user.up" within 2 minutes
+
+  @needs.lte.impair
+  Scenario: A translator that forgets takes the connection silently
+    Given the LTE profile "nat-240s-silent"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.taskInit(function()
+          sys.waitUntil("IP_READY")
+          local c = socket.create(nil, function(ctrl, event, code)
+              log.info("net", event, code)
+              if event == socket.ON_LINE and code == 0 then
+                  sys.timerStart(function() socket.tx(ctrl, "after five minutes") end, 300000)
+              end
+          end)
+          socket.config(c)
+          socket.connect(c, "netlab.luatos.com", 8888)
+      end)
+      sys.run()
+      """
+    And the host "netlab.luatos.com" is served by echo
+    When the board is powered on
+    Then the log shows "I/user.net\t33554449\t0" within 10 s
+    When 5 s pass
+    And 6 minutes pass
+    Then the log shows "not closing, but error -13" within 3 minutes
+
+  @needs.lte.impair
+  Scenario: A translator that resets says so with the next packet
+    Given the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "I/websocket ready!!" within 10 s
+    When the carrier resets TCP connections after 5 s and forgets UDP after 2 minutes
+    Then the log shows "not closing, but error -14" within 30 s
+    And the log shows "I/websocket reconnect after 3000ms" within 1 s
+
+  Scenario: Name servers that are silent, and that lie
+    Given the LTE profile "dns-blackhole"
+    And the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "I/DNS dns all done ,now stop" within 20 s
+    And the log does not show "I/websocket ready!!" for 60 s
+    When the carrier's name servers lie
+    And the carrier's name servers answer
+    Then the log shows "I/websocket ready!!" within 2 minutes
+
+  @needs.lte.impair
+  Scenario: An idle device is promoted before it speaks, and released after its tail
+    Given the LTE profile "cat1-realistic"
+    And the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the modem reports rrc-connected within 10 s
+    And the modem reports rrc-idle within 60 s
+    And the log shows "I/websocket ready!!" within 60 s
+    When 5 minutes pass
+    Then every message was echoed to the script
+
+  Scenario: A dead bearer keeps its address
+    Given the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "I/websocket ready!!" within 10 s
+    When the bearer dies
+    Then the log does not show "IP_LOSE" for 5 minutes
+    When the bearer is back
+    Then the log shows "I/websocket ready!!" within 2 minutes
