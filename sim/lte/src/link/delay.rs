@@ -108,6 +108,7 @@ pub(super) struct Jitter {
     table: Vec<f32>,
     /// The normal variable behind correlated delays.
     z: Option<f64>,
+    gauss: Option<Gauss>,
 }
 
 impl Jitter {
@@ -117,6 +118,7 @@ impl Jitter {
             of: Distribution::Uniform,
             table: Vec::new(),
             z: None,
+            gauss: None,
         }
     }
 
@@ -139,15 +141,65 @@ impl Jitter {
         self.table.get(index).copied().map_or(0.0, f64::from)
     }
 
+    /// A place in the distribution that remembers the one before.
     fn correlated(&mut self, correlation: f64) -> f64 {
-        // Box and Muller's way to a normal variable.
-        let radius = (-2.0 * libm::log(1.0 - self.rng.unit())).sqrt();
-        let fresh = radius * libm::cos(core::f64::consts::TAU * self.rng.unit());
+        let gauss = self.gauss.get_or_insert_with(Gauss::new);
+        let fresh = gauss.draw(&mut self.rng);
         let z = match self.z {
             Some(before) => correlation * before + (1.0 - correlation * correlation).sqrt() * fresh,
             None => fresh,
         };
         self.z = Some(z);
-        (0.5 * libm::erfc(-z / core::f64::consts::SQRT_2)).min(1.0 - f64::EPSILON)
+        gauss.place(z)
     }
+}
+
+/// The normal distribution in tables, between whose entries lines are drawn:
+/// logarithms and error functions for each packet would cost more than all
+/// other impairments together.
+#[derive(Debug)]
+struct Gauss {
+    /// Quantiles of equal steps.
+    quantiles: Vec<f64>,
+    /// The distribution's function on a grid.
+    places: Vec<f64>,
+}
+
+/// Steps of the grid per unit, and how far it reaches.
+const STEPS: f64 = 128.0;
+const REACH: f64 = 6.0;
+
+impl Gauss {
+    fn new() -> Self {
+        let quantile = |index| {
+            let u = index as f64 / ENTRIES as f64;
+            // The outermost step ends where its half would lie.
+            normal(u.clamp(0.125 / ENTRIES as f64, 1.0 - 0.125 / ENTRIES as f64))
+        };
+        let function = |index| {
+            let z = f64::from(index) / STEPS - REACH;
+            0.5 * libm::erfc(-z / core::f64::consts::SQRT_2)
+        };
+        Self {
+            quantiles: (0..=ENTRIES).map(quantile).collect(),
+            places: (0..=(2.0 * REACH * STEPS) as i32).map(function).collect(),
+        }
+    }
+
+    fn draw(&self, rng: &mut Rng) -> f64 {
+        between(&self.quantiles, rng.unit() * ENTRIES as f64)
+    }
+
+    fn place(&self, z: f64) -> f64 {
+        let last = (self.places.len() - 1) as f64;
+        let at = ((z + REACH) * STEPS).clamp(0.0, last);
+        between(&self.places, at).min(1.0 - f64::EPSILON)
+    }
+}
+
+/// A table's value at a place between two entries.
+fn between(table: &[f64], at: f64) -> f64 {
+    let index = (at as usize).min(table.len() - 2);
+    let part = at - index as f64;
+    table[index] + part * (table[index + 1] - table[index])
 }

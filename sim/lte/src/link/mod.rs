@@ -17,7 +17,7 @@ pub use config::{
 };
 use delay::Jitter;
 pub use delay::{Distribution, TableError, normal};
-use queue::{Air, Queue, Waiting, millis};
+use queue::{Air, Queue, Waiting, later, millis};
 
 /// Which way a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,8 +233,7 @@ struct Lane {
     jitter: Jitter,
     queue: Queue,
     air: Air,
-    /// Sent, and on their way.
-    flying: Calendar<Vec<u8>>,
+    flying: Flying,
     /// Arrival of the packet before, where none overtakes another.
     last: Instant,
     slots: Slots,
@@ -255,7 +254,7 @@ impl Lane {
             jitter: Jitter::new(rng("delay")),
             queue: Queue::default(),
             air: Air::default(),
-            flying: Calendar::default(),
+            flying: Flying::default(),
             last: Instant::ZERO,
             slots: Slots {
                 rng: rng("slot"),
@@ -352,7 +351,7 @@ impl Lane {
             && self.reorder.happens(path.reorder, path.reorder_correlation)
         {
             self.counter = 0;
-            self.flying.push(sent, packet);
+            self.flying.overtake(sent, packet);
             return;
         }
         let mut delay = path.latency_ms;
@@ -362,12 +361,14 @@ impl Lane {
                 .next(&path.distribution, path.jitter_correlation);
             delay += path.jitter_ms * deviation;
         }
-        let mut arrival = sent + millis(delay);
-        if !path.overtaking {
-            arrival = arrival.max(self.last);
-            self.last = arrival;
+        let mut arrival = later(sent, (delay.max(0.0) * 1e6) as u64);
+        if path.overtaking {
+            self.flying.overtake(arrival, packet);
+            return;
         }
-        self.flying.push(arrival, packet);
+        arrival = arrival.max(self.last);
+        self.last = arrival;
+        self.flying.follow(arrival, packet);
     }
 
     /// When the first packet on its way arrives.
@@ -399,6 +400,43 @@ impl Lane {
 
     fn next_wake(&self) -> Option<Instant> {
         Instant::earliest([self.start(), self.arrival()])
+    }
+}
+
+/// Packets that have been sent and are on their way: those that keep their order,
+/// and those that need not, which cost more.
+#[derive(Debug, Default)]
+struct Flying {
+    ordered: VecDeque<(Instant, Vec<u8>)>,
+    others: Calendar<Vec<u8>>,
+}
+
+impl Flying {
+    /// Adds a packet that arrives after all that followed before.
+    fn follow(&mut self, arrival: Instant, packet: Vec<u8>) {
+        self.ordered.push_back((arrival, packet));
+    }
+
+    fn overtake(&mut self, arrival: Instant, packet: Vec<u8>) {
+        self.others.push(arrival, packet);
+    }
+
+    fn next_time(&self) -> Option<Instant> {
+        let ordered = self.ordered.front().map(|(at, _)| *at);
+        Instant::earliest([ordered, self.others.next_time()])
+    }
+
+    /// The first packet that has arrived by `now`; of two at a time one that
+    /// overtakes.
+    fn pop_due(&mut self, now: Instant) -> Option<(Instant, Vec<u8>)> {
+        let first = self.ordered.front().map(|(at, _)| *at);
+        let other = self.others.next_time();
+        if other.is_some_and(|other| first.is_none_or(|first| other <= first)) {
+            return self.others.pop_due(now);
+        }
+        first
+            .filter(|at| *at <= now)
+            .and_then(|_| self.ordered.pop_front())
     }
 }
 

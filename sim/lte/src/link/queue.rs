@@ -115,7 +115,8 @@ impl Codel {
             self.first_above = None;
             return (None, false);
         };
-        if now.since(first.since) < Self::target(path) || queue.bytes <= CODEL_MTU {
+        let waited = now.nanos() - first.since.nanos();
+        if queue.bytes <= CODEL_MTU || u128::from(waited) < Self::target(path).as_nanos() {
             self.first_above = None;
             return (Some(first), false);
         }
@@ -160,6 +161,11 @@ impl Codel {
     }
 }
 
+/// So many nanoseconds later, without the detour over seconds.
+pub(super) fn later(at: Instant, nanos: u64) -> Instant {
+    Instant::from_nanos(at.nanos().saturating_add(nanos))
+}
+
 pub(super) fn millis(ms: f64) -> Duration {
     Duration::from_nanos((ms.max(0.0) * 1e6) as u64)
 }
@@ -179,9 +185,7 @@ impl Air {
         self.free = if !path.trace.times().is_empty() {
             self.ride(path, start, len)
         } else if path.rate_bps > 0 {
-            let bits = on_air(path, len) * 8 * 1_000_000_000;
-            let nanos = u64::try_from(bits / u128::from(path.rate_bps)).unwrap_or(u64::MAX);
-            start + Duration::from_nanos(nanos)
+            later(start, nanos_on_air(on_air(path, len), path.rate_bps))
         } else {
             start
         };
@@ -203,7 +207,7 @@ impl Air {
                 (first_from(times, start, after), OPPORTUNITY)
             }
         };
-        let mut rest = on_air(path, len).min(u128::from(u32::MAX)) as u32;
+        let mut rest = u32::try_from(on_air(path, len)).unwrap_or(u32::MAX);
         while rest > left {
             rest -= left;
             number += 1;
@@ -229,15 +233,28 @@ fn first_from(times: &[u64], start: Instant, after: u64) -> u64 {
     number.max(after)
 }
 
+/// How long so many bytes take at this rate. Wide division is slow, and hardly
+/// ever needed.
+fn nanos_on_air(bytes: u64, rate_bps: u64) -> u64 {
+    const BIT: u64 = 8 * 1_000_000_000;
+    match bytes.checked_mul(BIT) {
+        Some(bits) => bits / rate_bps,
+        None => {
+            let nanos = u128::from(bytes) * u128::from(BIT) / u128::from(rate_bps);
+            u64::try_from(nanos).unwrap_or(u64::MAX)
+        }
+    }
+}
+
 /// Bytes that a packet of `len` takes on the air.
-fn on_air(path: &Path, len: usize) -> u128 {
+fn on_air(path: &Path, len: usize) -> u64 {
     let len = (len as i64 + i64::from(path.packet_overhead)).max(0);
     if path.cell_size == 0 {
-        return len as u128;
+        return len as u64;
     }
     let cells = (len as u64).div_ceil(u64::from(path.cell_size));
     let cell = (i64::from(path.cell_size) + i64::from(path.cell_overhead)).max(0);
-    u128::from(cells) * cell as u128
+    cells.saturating_mul(cell as u64)
 }
 
 #[cfg(test)]
