@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use airbench_airtun::Faults;
 use airbench_clock::Instant;
 use airbench_lte::{LinkConfig, Path as LinkPath, Profile};
 use airbench_luatos::{Core, Device, Scripts};
@@ -79,6 +80,8 @@ pub struct Scenario {
     routes: Vec<Route>,
     devices: Vec<Device>,
     bench: Option<Box<dyn Bench>>,
+    /// What the server does wrong.
+    pub(crate) faults: Faults,
     /// The link of the profile, and what steps have made of it.
     profile_link: LinkConfig,
     link: LinkConfig,

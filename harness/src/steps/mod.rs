@@ -1,6 +1,7 @@
 //! The vocabulary of scenarios. `cucumber --steps` prints it from the sources.
 
 mod cloud;
+mod faults;
 mod given;
 mod peripherals;
 mod radio;
@@ -46,6 +47,7 @@ const SOURCES: &[&str] = &[
     include_str!("given.rs"),
     include_str!("when.rs"),
     include_str!("radio.rs"),
+    include_str!("faults.rs"),
     include_str!("then_device.rs"),
     include_str!("then_server.rs"),
     include_str!("cloud.rs"),

@@ -13,8 +13,9 @@ use crate::http::head::{self, Head, has_token};
 use crate::http::target::{self, Target};
 use crate::http::{Refusal, answer};
 use crate::server::Shared;
+use crate::ws::frame::{self, opcode};
 use crate::ws::{Endpoint, Session};
-use crate::{Clock, Event, nutz};
+use crate::{Clock, Event, Opcode, nutz};
 
 /// Jetty's policy: silence this long ends a connection without a word.
 const IDLE: Duration = Duration::from_secs(300);
@@ -75,6 +76,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Serves it to its end.
     pub(crate) async fn serve(mut self) {
+        if self.shared.faults().refuse {
+            return finish(&mut self.stream, &*self.shared.clock).await;
+        }
         loop {
             let head = match self.head().await {
                 Ok(Some(head)) => head,
@@ -84,6 +88,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     break;
                 }
             };
+            if self.shared.faults().stall {
+                while self.read().await {
+                    self.bytes.clear();
+                }
+                break;
+            }
             match self.answer(&head).await {
                 Next::Request => {}
                 Next::End => break,
@@ -286,9 +296,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let accept = BASE64.encode(&Sha1::new().chain_update(key).chain_update(GUID).finalize());
         let closing = wants_close(head);
         let date = httpdate::fmt_http_date(self.shared.clock.date());
-        let sent = self
-            .write(&answer::switching(&date, &accept, closing))
-            .await;
+        let faults = self.shared.faults();
+        if faults.handshake_ms > 0 {
+            let span = Duration::from_millis(faults.handshake_ms);
+            self.shared.clock.sleep(span).await;
+        }
+        let mut answer = answer::switching(&date, &accept, closing);
+        if let Some(text) = &faults.greeting {
+            frame::write(&mut answer, opcode::TEXT, text.as_bytes());
+            let event = Event::Sent(Opcode::Text, text.as_bytes());
+            self.shared.observer.observe(connection, event);
+        }
+        let sent = self.write(&answer).await;
         if sent.is_err() || closing || head.first("Expect").is_some() {
             self.shared
                 .observer
@@ -298,9 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let session = Session {
             endpoint,
             connection,
-            clock: Arc::clone(&self.shared.clock),
-            observer: Arc::clone(&self.shared.observer),
-            limit: self.shared.limit,
+            shared: Arc::clone(&self.shared),
         };
         session.serve(self.stream, self.bytes).await;
     }

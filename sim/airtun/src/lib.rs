@@ -20,6 +20,7 @@
 mod clock;
 mod connection;
 pub mod echo;
+mod faults;
 mod http;
 pub mod nutz;
 mod observe;
@@ -28,5 +29,6 @@ pub mod tls;
 mod ws;
 
 pub use clock::{Clock, Sleep, TokioClock};
+pub use faults::Faults;
 pub use observe::{Event, Observer, Opcode, Silent};
 pub use server::Server;

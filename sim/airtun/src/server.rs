@@ -1,13 +1,13 @@
 //! The server: what its connections share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::Connection;
 use crate::ws::MESSAGE_LIMIT;
-use crate::{Clock, Observer};
+use crate::{Clock, Faults, Observer};
 
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
@@ -15,9 +15,18 @@ pub(crate) struct Shared {
     /// Largest WebSocket message, in bytes.
     pub(crate) limit: usize,
     connections: AtomicU64,
+    faults: Mutex<Faults>,
 }
 
 impl Shared {
+    /// What is to go wrong now.
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// The number of a new WebSocket connection, from 1.
     pub(crate) fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
@@ -45,8 +54,15 @@ impl Server {
                 observer,
                 limit,
                 connections: AtomicU64::new(0),
+                faults: Mutex::default(),
             }),
         }
+    }
+
+    /// Sets what is to go wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        let place = self.shared.faults.lock();
+        *place.unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
     /// Serves one connection to its end. Must run inside a tokio runtime; TLS,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use airbench_airtun::Faults;
 use airbench_lte::{Carrier, Cell, Direction, Flapping, NatConfig, Path};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub enum Action {
     Nat(NatConfig),
     /// Changes what else the carrier does.
     Carrier(Carrier),
+    /// What the airtun server does wrong from now on.
+    Faults(Faults),
     /// Stops or starts the airtun server; its connections are reset.
     Server(bool),
     /// A peer sends bytes to a UART, at this baud rate or the device's own.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use airbench_airtun::{Clock, Event, Observer, Opcode, Server, tls};
+use airbench_airtun::{Clock, Event, Faults, Observer, Opcode, Server, tls};
 use airbench_clock::Instant;
 use airbench_trace::Kind;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -152,6 +152,11 @@ impl Guest {
             pipes: BTreeMap::new(),
             last: 0,
         }
+    }
+
+    /// Sets what airtun does wrong from now on.
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.airtun.set_faults(faults);
     }
 
     /// The TLS set-up, made when it is first needed: Ed25519, whose signatures

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use airbench_airtun::Faults;
 use airbench_clock::{Instant, Queue, Rng};
 use airbench_lte::{Carrier, Dns};
 use airbench_net::{IpStack, Shape, SmolStack};
@@ -221,6 +222,11 @@ impl Internet {
             }
         }
         self.deliver(now, to, packet);
+    }
+
+    /// Sets what the airtun server does wrong from now on.
+    pub(crate) fn set_faults(&mut self, faults: Faults) {
+        self.guest.set_faults(faults);
     }
 
     /// Changes what the carrier does.

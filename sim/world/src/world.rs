@@ -171,6 +171,7 @@ impl World {
             Action::Link(up, path) => {
                 *self.link.path_mut(Action::direction(*up)) = (**path).clone()
             }
+            Action::Faults(faults) => self.internet.set_faults(faults.clone()),
             Action::Cell(cell) => self.board.set_cell(*cell),
             Action::Nat(nat) => self.nat.set_config(nat.clone()),
             Action::Carrier(carrier) => {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use airbench_airtun::{Event, Observer, Server, TokioClock, tls};
+use airbench_airtun::{Event, Faults, Observer, Server, TokioClock, tls};
 use clap::Parser;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -37,9 +37,48 @@ struct Args {
     /// Largest message in bytes; the original's limit is 65536.
     #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
     max_message: usize,
+    #[command(flatten)]
+    faults: FaultArgs,
     /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// What the server does wrong on purpose.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Faults")]
+struct FaultArgs {
+    /// End connections before a request is read.
+    #[arg(long)]
+    refuse: bool,
+    /// Answer nothing and close nothing.
+    #[arg(long, conflicts_with = "refuse")]
+    stall: bool,
+    /// End connections without a close frame after so many messages.
+    #[arg(long, value_name = "MESSAGES", default_value_t = 0)]
+    close_after: u64,
+    /// Take so many milliseconds longer for the handshake.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    slow_handshake: u64,
+    /// Answer in frames with so many bytes at most.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    fragment: usize,
+    /// Send a text message in the same write as the handshake's answer.
+    #[arg(long, value_name = "TEXT")]
+    greeting: Option<String>,
+}
+
+impl FaultArgs {
+    fn faults(&self) -> Faults {
+        Faults {
+            refuse: self.refuse,
+            stall: self.stall,
+            close_after: self.close_after,
+            handshake_ms: self.slow_handshake,
+            fragment: self.fragment,
+            greeting: self.greeting.clone(),
+        }
+    }
 }
 
 /// An address with a port; a port alone means this machine.
@@ -120,6 +159,7 @@ async fn run(args: Args) -> Result<(), String> {
     };
     let clock = Arc::new(TokioClock::default());
     let server = Server::with_limit(clock, observer, args.max_message);
+    server.set_faults(args.faults.faults());
     let plain = bind(args.listen, "ws").await?;
     let secure = match (args.tls_listen, acceptor) {
         (Some(address), Some(acceptor)) => Some((bind(address, "wss").await?, acceptor)),

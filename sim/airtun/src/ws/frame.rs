@@ -199,9 +199,27 @@ pub(super) fn too_large(code: u8, len: usize, limit: usize) -> Failure {
     )
 }
 
+/// Appends a message in frames of at most `size` bytes.
+pub(super) fn write_pieces(out: &mut Vec<u8>, code: u8, payload: &[u8], size: usize) {
+    let last = payload.len().div_ceil(size) - 1;
+    for (number, piece) in payload.chunks(size).enumerate() {
+        let code = if number == 0 {
+            code
+        } else {
+            opcode::CONTINUATION
+        };
+        let fin = if number == last { 0x80 } else { 0 };
+        write_first(out, fin | code, piece);
+    }
+}
+
 /// Appends a server's frame.
 pub(crate) fn write(out: &mut Vec<u8>, code: u8, payload: &[u8]) {
-    out.push(0x80 | code);
+    write_first(out, 0x80 | code, payload);
+}
+
+fn write_first(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    out.push(first);
     match payload.len() {
         len @ 0..=125 => out.push(len as u8),
         len @ 126..=0xFFFF => {

@@ -22,6 +22,7 @@ pub(super) struct Messages {
     /// Opcode and bytes so far.
     partial: Option<(u8, Vec<u8>)>,
     utf8: Utf8,
+    count: u64,
 }
 
 impl Messages {
@@ -31,12 +32,18 @@ impl Messages {
             limit,
             partial: None,
             utf8: Utf8::default(),
+            count: 0,
         }
     }
 
     /// A message has begun that is not complete.
     pub(super) fn is_fragmented(&self) -> bool {
         self.partial.is_some()
+    }
+
+    /// Messages that are complete.
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 
     /// Takes a frame whose order was checked.
@@ -76,6 +83,7 @@ impl Messages {
             self.partial = Some((code, bytes));
             return Ok(Incoming::Nothing);
         }
+        self.count += 1;
         if code == opcode::BINARY {
             return Ok(Incoming::Binary(bytes));
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::connection::finish;
-use crate::{Clock, Event, Observer, Opcode, echo};
+use crate::server::Shared;
+use crate::{Event, Opcode, echo};
 use frame::{Failure, Rules, check_close, close_payload, opcode};
 use message::{Incoming, Messages};
 
@@ -38,10 +39,7 @@ const NO_SESSION: &str =
 pub(crate) struct Session {
     pub(crate) endpoint: Endpoint,
     pub(crate) connection: u64,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observer: Arc<dyn Observer>,
-    /// Largest message, in bytes.
-    pub(crate) limit: usize,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What a read led to.
@@ -59,8 +57,8 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let end = self.run(&mut stream, bytes).await;
-        self.observer.observe(self.connection, Event::Closed(&end));
-        finish(&mut stream, &*self.clock).await;
+        self.observe(Event::Closed(&end));
+        finish(&mut stream, &*self.shared.clock).await;
     }
 
     async fn run<S>(&self, stream: &mut S, mut bytes: Vec<u8>) -> String
@@ -70,10 +68,10 @@ impl Session {
         if self.endpoint == Endpoint::Airtun {
             return close(stream, &Failure::new(1011, NO_SESSION)).await;
         }
-        let mut messages = Messages::new(self.endpoint, self.limit);
+        let mut messages = Messages::new(self.endpoint, self.shared.limit);
         let mut fresh = 0;
-        let mut active = self.clock.now();
-        let mut idle = self.clock.sleep(IDLE);
+        let mut active = self.shared.clock.now();
+        let mut idle = self.shared.clock.sleep(IDLE);
         loop {
             if let Some(end) = self.work(stream, &mut messages, &mut bytes, fresh).await {
                 return end;
@@ -88,15 +86,15 @@ impl Session {
                         Err(_) => return "eof".to_owned(),
                     },
                     () = &mut idle => {
-                        let silent = self.clock.now() - active;
+                        let silent = self.shared.clock.now() - active;
                         if silent >= IDLE {
                             break Read::Idle(silent);
                         }
-                        idle = self.clock.sleep(IDLE - silent);
+                        idle = self.shared.clock.sleep(IDLE - silent);
                     }
                 }
             };
-            active = self.clock.now();
+            active = self.shared.clock.now();
             match read {
                 Read::Bytes => {}
                 // The client has only closed its half: Jetty goes away too.
@@ -126,7 +124,7 @@ impl Session {
         let mut used = 0;
         let end = loop {
             let rules = Rules {
-                limit: self.limit,
+                limit: self.shared.limit,
                 fragmented: messages.is_fragmented(),
             };
             let parsed = frame::parse(&bytes[used..], fresh.saturating_sub(used), rules);
@@ -138,7 +136,14 @@ impl Session {
                 }
                 Err(failure) => Err(failure),
             };
+            let faults = self.shared.faults();
             let end = match incoming {
+                _ if faults.stall => None,
+                Ok(Incoming::Text(_) | Incoming::Binary(_))
+                    if faults.close_after > 0 && messages.count() > faults.close_after =>
+                {
+                    Some("ended by a fault".to_owned())
+                }
                 Ok(incoming) => self.answer(stream, incoming).await,
                 Err(failure) => Some(close(stream, &failure).await),
             };
@@ -173,29 +178,47 @@ impl Session {
                 Some(text.trim_end().to_owned())
             }
             Incoming::Text(text) => {
-                self.observer.observe(
-                    self.connection,
-                    Event::Received(Opcode::Text, text.as_bytes()),
-                );
+                self.observe(Event::Received(Opcode::Text, text.as_bytes()));
                 let reply = match self.endpoint {
                     Endpoint::Echo => echo::reply(&text)?,
                     _ => text,
                 };
-                self.observer
-                    .observe(self.connection, Event::Sent(Opcode::Text, reply.as_bytes()));
-                send(stream, opcode::TEXT, reply.as_bytes()).await
+                self.observe(Event::Sent(Opcode::Text, reply.as_bytes()));
+                self.reply(stream, opcode::TEXT, reply.as_bytes()).await
             }
             Incoming::Binary(payload) => {
                 let event = Event::Received(Opcode::Binary, &payload);
-                self.observer.observe(self.connection, event);
+                self.observe(event);
                 if self.endpoint == Endpoint::Echo {
                     return None;
                 }
                 let event = Event::Sent(Opcode::Binary, &payload);
-                self.observer.observe(self.connection, event);
-                send(stream, opcode::BINARY, &payload).await
+                self.observe(event);
+                self.reply(stream, opcode::BINARY, &payload).await
             }
         }
+    }
+}
+
+impl Session {
+    fn observe(&self, event: Event<'_>) {
+        self.shared.observer.observe(self.connection, event);
+    }
+
+    /// Sends an answer, whole unless a fault wants it in pieces.
+    async fn reply<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        code: u8,
+        payload: &[u8],
+    ) -> Option<String> {
+        let size = self.shared.faults().fragment;
+        if size == 0 || payload.len() <= size {
+            return send(stream, code, payload).await;
+        }
+        let mut out = Vec::new();
+        frame::write_pieces(&mut out, code, payload, size);
+        write(stream, &out).await
     }
 }
 
@@ -208,7 +231,11 @@ fn idle_reason(silent: Duration) -> String {
 async fn send<S: AsyncWrite + Unpin>(stream: &mut S, code: u8, payload: &[u8]) -> Option<String> {
     let mut out = Vec::with_capacity(payload.len() + 10);
     frame::write(&mut out, code, payload);
-    let sent = match stream.write_all(&out).await {
+    write(stream, &out).await
+}
+
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Option<String> {
+    let sent = match stream.write_all(bytes).await {
         Ok(()) => stream.flush().await,
         Err(error) => Err(error),
     };
