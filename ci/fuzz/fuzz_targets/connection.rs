@@ -40,7 +40,8 @@ fuzz_target!(|data: &[u8]| {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (mut client, server) = tokio::io::duplex(1 << 22);
-        let serving = tokio::spawn(Server::new(Arc::new(NoClock), Arc::new(Silent)).serve(server));
+        let program = Server::new(Arc::new(NoClock), Arc::new(Silent));
+        let serving = tokio::spawn(async move { program.serve(server).await });
         if first % 2 == 1 {
             client.write_all(UPGRADE).await.unwrap();
         }

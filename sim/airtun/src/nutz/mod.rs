@@ -1,7 +1,7 @@
 //! Nutz's JSON: the lenient reader and the "full" writer of the Java server.
 //!
 //! Behaviour after `docs/airtun-server.md`; the recorded exchanges with the real
-//! server are the judge (`tests/recorded.rs`).
+//! server are the judge (`tests/exchanges.rs`).
 
 mod java;
 mod number;
