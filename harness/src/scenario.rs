@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use airbench_airtun::Faults;
 use airbench_clock::Instant;
-use airbench_lte::{LinkConfig, Path as LinkPath, Profile};
+use airbench_lte::{Carrier, Cell, LinkConfig, Path as LinkPath, Profile};
 use airbench_luatos::{Core, Device, Scripts};
 use airbench_trace::{Event, Hash, Kind, Source};
 use airbench_world::{Action, Route, Setup};
@@ -82,6 +82,9 @@ pub struct Scenario {
     bench: Option<Box<dyn Bench>>,
     /// What the server does wrong.
     pub(crate) faults: Faults,
+    /// What the carrier does, and how its cell is received.
+    pub(crate) carrier: Carrier,
+    pub(crate) cell: Cell,
     /// The link of the profile, and what steps have made of it.
     profile_link: LinkConfig,
     link: LinkConfig,
@@ -245,6 +248,8 @@ impl Scenario {
             let setup = self.setup()?;
             self.profile_link.clone_from(&setup.profile.link);
             self.link.clone_from(&setup.profile.link);
+            self.carrier.clone_from(&setup.profile.carrier);
+            self.cell = setup.profile.modem.cell;
             self.bench = Some(Box::new(SimBench::new(setup)));
         }
         self.act(Action::PowerOn).await
@@ -291,6 +296,7 @@ impl Scenario {
     pub(crate) async fn restore_link(&mut self) -> StepResult {
         self.bench()?;
         let link = self.profile_link.clone();
+        self.act(Action::Flapping(link.flapping.clone())).await?;
         self.set_link_path(true, link.up).await?;
         self.set_link_path(false, link.down).await
     }

@@ -26,7 +26,7 @@ async fn refuse_step(s: &mut Scenario) -> StepResult {
     add(s, |faults| faults.refuse = true).await
 }
 
-/// The server ends connections without a close frame after so many messages.
+/// The server answers so many messages; the next ends the connection without a close frame.
 #[when(expr = "the server ends the connection after {int} message(s)")]
 async fn close_after_step(s: &mut Scenario, messages: u64) -> StepResult {
     add(s, |faults| faults.close_after = messages).await

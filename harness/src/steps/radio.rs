@@ -47,7 +47,13 @@ async fn change(s: &mut Scenario, way: Way, change: impl Fn(&mut Path)) -> StepR
 /// Loses packets at random, each independently.
 #[when(expr = "the radio link loses {float} % of the packets {way}")]
 async fn loss_step(s: &mut Scenario, percent: f64, way: Way) -> StepResult {
-    change(s, way, |path| path.loss = percent / 100.0).await
+    change(s, way, |path| {
+        path.loss = percent / 100.0;
+        path.loss_correlation = 0.0;
+        path.gilbert_elliott = None;
+        path.four_state = None;
+    })
+    .await
 }
 
 /// Delivers packets twice at random.
@@ -75,7 +81,7 @@ async fn reorder_step(s: &mut Scenario, percent: f64, way: Way) -> StepResult {
 /// Limits the rate; 0 lifts the limit.
 #[when(expr = "the radio link carries {int} kbit\\/s {way}")]
 async fn rate_step(s: &mut Scenario, kilobits: u64, way: Way) -> StepResult {
-    change(s, way, |path| path.rate_bps = kilobits * 1000).await
+    change(s, way, |path| path.rate_bps = kilobits.saturating_mul(1000)).await
 }
 
 /// Swallows larger IP packets without a word; 0 swallows none.
@@ -84,6 +90,10 @@ async fn mtu_step(s: &mut Scenario, bytes: u32, way: Way) -> StepResult {
     change(s, way, |path| path.mtu = bytes).await
 }
 
+/// Keys of which only one can be in force.
+const LOSSES: &[&str] = &["loss", "loss_correlation", "gilbert_elliott", "four_state"];
+const RATES: &[&str] = &["rate_bps", "trace"];
+
 /// Any impairment of a profile's [link.up], as TOML: what is not named stays.
 #[when(expr = "the radio link is impaired {way}:")]
 async fn impair_with_step(s: &mut Scenario, way: Way, step: &Step) -> StepResult {
@@ -91,7 +101,14 @@ async fn impair_with_step(s: &mut Scenario, way: Way, step: &Step) -> StepResult
     let wanted: toml::Table = toml::from_str(&text).map_err(|error| error.to_string())?;
     let merged = |path: &Path| -> Result<Path, StepError> {
         let now = toml::Table::try_from(path).map_err(|error| error.to_string())?;
-        let all: toml::Table = now.into_iter().chain(wanted.clone()).collect();
+        // One of these takes the place of the others.
+        let replaced = |key: &str| {
+            [LOSSES, RATES].iter().any(|group| {
+                group.contains(&key) && group.iter().any(|key| wanted.contains_key(*key))
+            })
+        };
+        let kept = now.into_iter().filter(|(key, _)| !replaced(key));
+        let all: toml::Table = kept.chain(wanted.clone()).collect();
         Ok(all
             .try_into()
             .map_err(|error: toml::de::Error| error.to_string())?)
@@ -123,7 +140,6 @@ async fn flapping_step(s: &mut Scenario, up: Span, down: Span) -> StepResult {
 /// Ends every impairment that a step has made.
 #[when(expr = "the radio link is as before")]
 async fn restore_step(s: &mut Scenario) -> StepResult {
-    s.act(Action::Flapping(None)).await?;
     s.act(Action::Outage(false)).await?;
     s.restore_link().await
 }
@@ -135,8 +151,10 @@ async fn cell_step(s: &mut Scenario, rsrp: i32, rsrq: i32, snr: i32) -> StepResu
         rsrp,
         rsrq,
         snr,
-        ..Cell::default()
+        ..s.cell
     };
+    cell.check()?;
+    s.cell = cell;
     s.act(Action::Cell(cell)).await
 }
 
@@ -182,25 +200,24 @@ impl std::str::FromStr for Names {
 /// The carrier's name servers answer, are silent, or lie.
 #[when(expr = "the carrier's name servers {names}")]
 async fn dns_step(s: &mut Scenario, names: Names) -> StepResult {
-    s.act(Action::Carrier(Carrier {
-        dns: names.0,
-        ..Carrier::default()
-    }))
-    .await
+    carrier(s, |carrier| carrier.dns = names.0).await
+}
+
+/// Changes one thing that the carrier does.
+async fn carrier(s: &mut Scenario, change: impl FnOnce(&mut Carrier)) -> StepResult {
+    change(&mut s.carrier);
+    let carrier = s.carrier.clone();
+    s.act(Action::Carrier(carrier)).await
 }
 
 /// Nothing passes the bearer, though the device keeps its address.
 #[when(expr = "the bearer dies")]
 async fn bearer_dies_step(s: &mut Scenario) -> StepResult {
-    s.act(Action::Carrier(Carrier {
-        dead_bearer: true,
-        ..Carrier::default()
-    }))
-    .await
+    carrier(s, |carrier| carrier.dead_bearer = true).await
 }
 
 /// The bearer carries packets again.
 #[when(expr = "the bearer is back")]
 async fn bearer_back_step(s: &mut Scenario) -> StepResult {
-    s.act(Action::Carrier(Carrier::default())).await
+    carrier(s, |carrier| carrier.dead_bearer = false).await
 }

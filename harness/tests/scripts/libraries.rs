@@ -21,6 +21,12 @@ fn a_script_may_hook_lines_calls_and_counts() {
         local function count() n = n + 1 end
         debug.sethook(count, "", 1000)
         for i = 1, 100000 do end
+        -- Calls under a counting hook leave no trace on the stack.
+        debug.sethook(count, "", 10)
+        local before = n
+        for i = 1, 300000 do math.abs(i) end
+        debug.sethook(count, "", 1000)
+        n = 100
         print("hook", debug.gethook() == count, select(2, debug.gethook()))
         debug.sethook()
         print("counted", n, debug.gethook())

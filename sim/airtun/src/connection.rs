@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn servlet(&mut self, head: &Head, target: &Target) -> Next {
         if head.method == "TRACE" {
             let sent = self.write(&empty(403)).await;
-            return if sent.is_ok() {
+            return if sent.is_ok() && !wants_close(head) {
                 Next::Request
             } else {
                 Next::End

@@ -11,8 +11,8 @@ pub struct Faults {
     pub refuse: bool,
     /// Nothing is answered any more, and nothing is closed.
     pub stall: bool,
-    /// The connection ends without a close frame after so many messages; 0: it
-    /// does not.
+    /// The message after so many ends the connection, without a close frame; 0:
+    /// none does.
     pub close_after: u64,
     /// The handshake's answer takes so many milliseconds longer.
     pub handshake_ms: u64,

@@ -96,3 +96,26 @@ async fn a_server_may_refuse_or_stall() {
     let waiting = tokio::time::timeout(Duration::from_millis(300), connect(stall));
     assert!(waiting.await.is_err(), "neither an answer nor an end");
 }
+
+/// A stalled server is not disturbed by frames that it would refuse.
+#[tokio::test]
+async fn a_stalled_server_bears_bad_frames() {
+    let stall = Faults {
+        stall: true,
+        ..Faults::default()
+    };
+    let (mut client, far) = tokio::io::duplex(1 << 20);
+    let server = Server::new(Arc::new(TokioClock::default()), Arc::new(Silent));
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve(far).await });
+    let request = "GET /ws/echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut head = vec![0; 4096];
+    let len = client.read(&mut head).await.unwrap();
+    assert!(head[..len].starts_with(b"HTTP/1.1 101 "));
+    server.set_faults(stall);
+    client.write_all(&[0x83, 0x80, 1, 2, 3, 4]).await.unwrap();
+    let silence = tokio::time::timeout(Duration::from_millis(200), client.read(&mut head));
+    assert!(silence.await.is_err(), "an answer");
+}

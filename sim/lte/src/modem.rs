@@ -90,6 +90,23 @@ impl Default for Cell {
 }
 
 impl Cell {
+    /// What is wrong with it: key, value, and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        for (key, value, least, most) in [
+            ("rsrp", self.rsrp, -200, 0),
+            ("rsrq", self.rsrq, -50, 20),
+            ("snr", self.snr, -50, 50),
+            ("blocks_db", self.blocks_db, 0, 30),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!(
+                    "{key} is {value}, it must lie in {least} to {most}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Received signal strength, dBm (3GPP TS 36.214: RSRQ = N RSRP / RSSI).
     pub fn rssi(&self) -> i32 {
         self.rsrp - self.rsrq + self.blocks_db
@@ -204,7 +221,7 @@ pub struct Modem {
     flight_mode: bool,
     /// The PIN was given.
     unlocked: bool,
-    /// Refusals since the last acceptance.
+    /// Refusals since power-on or the latest change of the SIM.
     refused: u32,
 }
 
@@ -294,7 +311,11 @@ impl Modem {
     /// Plans the way from a ready SIM to an address.
     fn attach(&mut self, now: Instant) {
         if self.refuses() {
-            let event = ModemEvent::Rejected(self.config.reject_cause);
+            let cause = self.config.reject_cause;
+            if self.refused > 0 && FINAL_CAUSES.contains(&cause) {
+                return;
+            }
+            let event = ModemEvent::Rejected(cause);
             self.agenda.push_back((now + REJECT_AFTER, event));
             return;
         }
@@ -321,9 +342,11 @@ impl Modem {
     /// The data context is lost now; the modem attaches again after
     /// `reattach` (`None`: it stays away).
     pub fn lose_context(&mut self, now: Instant, reattach: Option<Duration>) {
+        let flight = self.flight_mode;
         self.agenda.retain(|(_, event)| {
             use ModemEvent::{SimLocked, SimMissing, SimReady};
             matches!(event, SimReady | SimMissing | SimLocked)
+                || (matches!(event, ModemEvent::Rejected(_)) && !flight)
         });
         if self.up {
             self.agenda.push_front((now, ModemEvent::LinkDown));
@@ -363,6 +386,8 @@ impl Modem {
             }
         } else {
             self.sim_ready = false;
+            self.unlocked = false;
+            self.refused = 0;
             self.agenda.clear();
             self.lose_context(now, None);
             self.agenda.push_back((now, ModemEvent::SimMissing));

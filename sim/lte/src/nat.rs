@@ -85,13 +85,11 @@ impl Nat {
             TCP => self.config.tcp_ms,
             _ => self.config.udp_ms,
         };
-        if lifetime == 0 {
-            return Passage::Forward;
-        }
-        let alive = self
-            .flows
-            .get(&flow)
-            .is_some_and(|last| now.since(*last) < Duration::from_millis(lifetime));
+        let alive = lifetime == 0
+            || self
+                .flows
+                .get(&flow)
+                .is_some_and(|last| now.since(*last) < Duration::from_millis(lifetime));
         let up = direction == Direction::Up;
         let opens = up && (flow.0 == UDP || flags & (SYN | ACK | RST) == SYN);
         if alive || opens {

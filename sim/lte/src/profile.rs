@@ -173,6 +173,8 @@ impl Profile {
         if self.modem.dns.is_empty() {
             return Err("modem.dns is empty, the carrier has at least one name server".into());
         }
+        let cell = self.modem.cell.check();
+        cell.map_err(|what| format!("modem.cell.{what}"))?;
         self.rrc.check().map_err(|what| format!("rrc.{what}"))?;
         if let Some(handover) = &self.link.handover {
             handover

@@ -72,12 +72,21 @@ static void set_step(lua_State *L, lua_Integer left) {
   resethookcount(L);
 }
 
-/* Tells a script's counting hook of `step` instructions; 1: its call is due.
-** Lua calls hooks with LUA_MINSTACK free places; this stands in place of one. */
+/* Tells a script's counting hook of `step` instructions; 1: its call is due. */
 static int count_for_script(lua_State *L, int step) {
   lua_Integer count, left;
   int due = 0;
-  if (!lua_checkstack(L, 4) || !push_entry(L)) return 0;
+  /* As luaD_hook does: what grows the frame here must not stay with it. */
+  ptrdiff_t top = savestack(L, L->top);
+  ptrdiff_t frame = savestack(L, L->ci->top);
+  luaD_checkstack(L, LUA_MINSTACK);
+  if (L->ci->top < L->top + LUA_MINSTACK) L->ci->top = L->top + LUA_MINSTACK;
+  if (!push_entry(L)) {
+    L->ci->top = restorestack(L, frame);
+    L->top = restorestack(L, top);
+    set_step(L, 0);
+    return 0;
+  }
   count = field(L, HOOK_COUNT);
   left = field(L, HOOK_LEFT) - step;
   if (count > 0) {
@@ -86,7 +95,8 @@ static int count_for_script(lua_State *L, int step) {
     lua_pushinteger(L, left);
     lua_rawseti(L, -2, HOOK_LEFT);
   }
-  lua_pop(L, 1);
+  L->ci->top = restorestack(L, frame);
+  L->top = restorestack(L, top);
   set_step(L, count > 0 ? left : 0);
   return due;
 }
@@ -138,6 +148,7 @@ static int sethook(lua_State *L) {
     if (count < 0) count = 0;
   }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &HOOKS);
+  if (!lua_checkstack(thread, 1)) return luaL_error(L, "stack overflow");
   lua_pushthread(thread);
   lua_xmove(thread, L, 1);
   if (mask == LUA_MASKCOUNT && count == 0) {
@@ -263,11 +274,12 @@ void lua32_open_debug(lua_State *L) {
   lua_pushcclosure(L, getregistry, 1);
   lua_setfield(L, -2, "getregistry");
   weak_table(L);
-  lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &HOOKS);
-  lua_pushvalue(L, -1);
+  /* Any upvalue gives a C function an address in the VM's heap. */
+  lua_pushnil(L);
   lua_pushcclosure(L, sethook, 1);
-  lua_setfield(L, -3, "sethook");
+  lua_setfield(L, -2, "sethook");
+  lua_pushnil(L);
   lua_pushcclosure(L, gethook, 1);
   lua_setfield(L, -2, "gethook");
 }

@@ -36,32 +36,33 @@ impl World {
 
     /// Nothing passes over the air.
     pub fn outage(&mut self) -> Result<Fault<'_>, WorldError> {
-        self.fault(&Action::Outage(true), Action::Outage(false))
+        let before = self.link().outage();
+        self.fault(&Action::Outage(true), Action::Outage(before))
     }
 
     /// One direction of the link has other impairments.
     pub fn impaired(&mut self, way: Direction, path: Path) -> Result<Fault<'_>, WorldError> {
         let up = way == Direction::Up;
-        let before = self.path(way).clone();
-        self.fault(
-            &Action::Link(up, Box::new(path)),
-            Action::Link(up, Box::new(before)),
-        )
+        let before = Box::new(self.path(way).clone());
+        self.fault(&Action::Link(up, Box::new(path)), Action::Link(up, before))
     }
 
     /// The link comes and goes.
     pub fn flapping(&mut self, flapping: Flapping) -> Result<Fault<'_>, WorldError> {
-        self.fault(&Action::Flapping(Some(flapping)), Action::Flapping(None))
+        let before = self.link().flapping().cloned();
+        self.fault(&Action::Flapping(Some(flapping)), Action::Flapping(before))
     }
 
     /// There is no SIM in the slot.
     pub fn without_sim(&mut self) -> Result<Fault<'_>, WorldError> {
-        self.fault(&Action::Sim(false), Action::Sim(true))
+        let before = self.board_mut().modem_mut().config().sim;
+        self.fault(&Action::Sim(false), Action::Sim(before))
     }
 
     /// The server does not answer; its connections are reset.
     pub fn without_server(&mut self) -> Result<Fault<'_>, WorldError> {
-        self.fault(&Action::Server(false), Action::Server(true))
+        let before = self.is_serving();
+        self.fault(&Action::Server(false), Action::Server(before))
     }
 }
 

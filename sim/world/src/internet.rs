@@ -301,6 +301,11 @@ impl Internet {
         host.wake = Instant::earliest(wakes);
     }
 
+    /// The servers answer.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving
+    }
+
     /// Stops or starts the servers (airtun, broker, origin). Stopping resets
     /// their connections, as a killed process's kernel does.
     pub(crate) fn set_serving(&mut self, now: Instant, serving: bool) {

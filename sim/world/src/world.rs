@@ -129,6 +129,16 @@ impl World {
         self.log.hash()
     }
 
+    /// The radio link.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The servers answer.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.internet.is_serving()
+    }
+
     /// What impairs one direction of the link.
     pub fn path(&self, direction: Direction) -> &Path {
         self.link.path(direction)
@@ -241,12 +251,14 @@ impl World {
             self.collect();
         }
         self.record_losses();
-        while let Some(event) = self.rrc.poll(at) {
-            self.record(Event::new(at, Source::Modem, Kind::State, event.name()));
-        }
+        self.drive_rrc(at);
         self.internet.poll(at);
         self.collect();
-        let outside = [self.link.next_wake(), self.internet.next_wake()];
+        let outside = [
+            self.link.next_wake(),
+            self.internet.next_wake(),
+            self.rrc.next_wake(),
+        ];
         let horizon = Instant::earliest(outside).unwrap_or(end).min(end);
         let horizon = horizon.min(at + LOOK_AHEAD);
         let polled = self.board.poll(at, horizon);
@@ -313,6 +325,14 @@ impl World {
         }
     }
 
+    /// Changes of the radio connection that are due by `at`.
+    fn drive_rrc(&mut self, at: Instant) {
+        self.rrc.set_fast_release(self.board.fast_release());
+        while let Some(event) = self.rrc.poll(at) {
+            self.record(Event::new(at, Source::Modem, Kind::State, event.name()));
+        }
+    }
+
     fn lose(&mut self, at: Instant, why: &str) {
         self.stats.packets_lost += 1;
         self.record(Event::new(at, Source::Link, Kind::PacketDrop, why));
@@ -333,7 +353,8 @@ impl World {
             Direction::Up => self.stats.packets_up += 1,
             Direction::Down => self.stats.packets_down += 1,
         }
-        self.rrc.set_fast_release(self.board.fast_release());
+        // Lua may be ahead of the connection's own changes.
+        self.drive_rrc(at);
         let start = self.rrc.start(at, direction);
         self.link.send(at, start, direction, packet);
         self.record_losses();

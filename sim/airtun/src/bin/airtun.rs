@@ -54,7 +54,8 @@ struct FaultArgs {
     /// Answer nothing and close nothing.
     #[arg(long, conflicts_with = "refuse")]
     stall: bool,
-    /// End connections without a close frame after so many messages.
+    /// Answer so many messages and end the connection with the next, without a
+    /// close frame.
     #[arg(long, value_name = "MESSAGES", default_value_t = 0)]
     close_after: u64,
     /// Take so many milliseconds longer for the handshake.

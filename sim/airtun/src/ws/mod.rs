@@ -137,8 +137,12 @@ impl Session {
                 Err(failure) => Err(failure),
             };
             let faults = self.shared.faults();
+            if faults.stall {
+                // Nothing is looked at any more, whatever it is.
+                used = bytes.len();
+                break None;
+            }
             let end = match incoming {
-                _ if faults.stall => None,
                 Ok(Incoming::Text(_) | Incoming::Binary(_))
                     if faults.close_after > 0 && messages.count() > faults.close_after =>
                 {

@@ -167,6 +167,7 @@ impl Path {
 impl Handover {
     /// What is wrong with it: key, value, and what it may be.
     pub fn check(&self) -> Result<(), String> {
+        time("every_ms", self.every_ms as f64)?;
         if self.gap_ms == 0 || self.gap_ms >= self.every_ms {
             let (gap, every) = (self.gap_ms, self.every_ms);
             return Err(format!(

@@ -149,6 +149,9 @@ pub enum Trace {
     Times(Vec<u64>),
 }
 
+/// Longest trace in milliseconds.
+const LONGEST: u64 = 86_400_000;
+
 /// Why a text is no trace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TraceError {
@@ -158,6 +161,9 @@ pub enum TraceError {
     /// Times run backwards.
     #[error("line {0} is earlier than the line before")]
     Order(usize),
+    /// It lasts for too long.
+    #[error("its last line is above {LONGEST}, a day")]
+    Long,
     /// There is no time in it.
     #[error("it has no opportunity after its beginning; the last line must be above 0")]
     Empty,
@@ -184,13 +190,16 @@ impl Trace {
             if times.last().is_none_or(|last| *last == 0) {
                 return Err(TraceError::Empty);
             }
+            if times.last().is_some_and(|last| *last > LONGEST) {
+                return Err(TraceError::Long);
+            }
         }
         Ok(self)
     }
 
     pub(super) fn times(&self) -> &[u64] {
         match self {
-            Self::Times(times) => times,
+            Self::Times(times) if times.last().is_some_and(|last| *last > 0) => times,
             _ => &[],
         }
     }

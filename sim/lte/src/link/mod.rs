@@ -128,7 +128,19 @@ impl Link {
 
     /// Changes one direction's impairments; packets on the air keep theirs.
     pub fn path_mut(&mut self, direction: Direction) -> &mut Path {
-        &mut self.lane(direction).path
+        let lane = self.lane(direction);
+        lane.air.forget_trace();
+        &mut lane.path
+    }
+
+    /// An outage was begun by hand.
+    pub fn outage(&self) -> bool {
+        self.outage
+    }
+
+    /// Outages that come by themselves, if they do.
+    pub fn flapping(&self) -> Option<&Flapping> {
+        self.flapping.as_ref().map(|flapper| &flapper.config)
     }
 
     /// Begins or ends an outage: nothing passes, nobody is told.
@@ -165,13 +177,17 @@ impl Link {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
         };
-        let mut lost = |reason| {
-            self.lost.push_back(Lost {
-                at: now,
+        let lost = &mut self.lost;
+        let mut lost = |at, reason| {
+            lost.push_back(Lost {
+                at,
                 direction,
                 reason,
             });
         };
+        // What has left by now makes room.
+        lane.serve(now, &mut lost);
+        let mut lost = |reason| lost(now, reason);
         if outage {
             lost(Drop::Outage);
         } else if gap.is_some() && !lossless {
@@ -345,7 +361,7 @@ impl Lane {
     /// A packet has left at `sent`.
     fn fly(&mut self, sent: Instant, packet: Vec<u8>) {
         let path = &self.path;
-        self.counter += 1;
+        self.counter = self.counter.saturating_add(1);
         if path.reorder > 0.0
             && self.counter >= path.gap
             && self.reorder.happens(path.reorder, path.reorder_correlation)
@@ -481,7 +497,7 @@ impl Handover {
     /// The end of the gap that `now` lies in.
     fn gap(&self, now: Instant) -> Option<Instant> {
         let begin = now.millis() / self.every_ms.max(1) * self.every_ms;
-        let end = Instant::from_millis(begin + self.gap_ms);
+        let end = Instant::from_millis(begin.saturating_add(self.gap_ms));
         (begin > 0 && now < end).then_some(end)
     }
 }

@@ -115,8 +115,7 @@ impl Codel {
             self.first_above = None;
             return (None, false);
         };
-        let waited = now.nanos() - first.since.nanos();
-        if queue.bytes <= CODEL_MTU || u128::from(waited) < Self::target(path).as_nanos() {
+        if queue.bytes <= CODEL_MTU || now.since(first.since) < Self::target(path) {
             self.first_above = None;
             return (Some(first), false);
         }
@@ -180,6 +179,11 @@ pub(super) struct Air {
 }
 
 impl Air {
+    /// Opportunities are numbered by the trace in force; another begins anew.
+    pub(super) fn forget_trace(&mut self) {
+        self.opportunity = None;
+    }
+
     /// Sends a packet from `start` on: when its last bit has left.
     pub(super) fn send(&mut self, path: &Path, start: Instant, len: usize) -> Instant {
         self.free = if !path.trace.times().is_empty() {

@@ -400,7 +400,7 @@ fn publish_result(cx: &mut Call<'_>, id: u32, code: i32) -> Result<(), Raise> {
         cx.call(2, 0)?;
         return Ok(());
     }
-    cx.push_table(0, 8);
+    cx.push_table(0, 0);
     for (name, value) in &request.headers {
         cx.push_bytes(value);
         cx.set_field(-2, name);

@@ -1,5 +1,4 @@
-//! `mobile`: what the modem reports. The radio condition stands still: its
-//! model is the modem's.
+//! `mobile`: what the modem reports; its model is in `airbench-lte`.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -221,6 +220,8 @@ impl Runtime {
             ModemEvent::SimMissing => {
                 self.mobile.sim = false;
                 self.mobile.registered = false;
+                self.mobile.denied = false;
+                self.mobile.pin = None;
             }
             ModemEvent::PdpActive => {
                 self.mobile.registered = true;
@@ -456,9 +457,9 @@ fn cell_info(cx: &mut Call<'_>) -> Results {
         };
         rt.lib_line(level, text);
     }
-    cx.push_table(1, 0);
+    cx.push_table(0, 0);
     if known {
-        cx.push_table(0, 14);
+        cx.push_table(0, 0);
         for (name, value) in [
             ("pci", PCI),
             ("cid", radio.eci),

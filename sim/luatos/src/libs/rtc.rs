@@ -37,7 +37,7 @@ fn get(cx: &mut Call<'_>) -> Results {
         date.minute as i32,
         date.second as i32,
     ];
-    cx.push_table(0, 6);
+    cx.push_table(0, 0);
     for (name, value) in FIELDS.into_iter().zip(values) {
         cx.push_integer(value);
         cx.set_field(-2, name);

@@ -17,7 +17,10 @@ pub(crate) const LIBRARY: Library = Library {
         ("timer_stop", timer_stop),
         ("receive", receive),
         ("reboot", reboot),
-        ("standy", |_| Ok(0)),
+        ("standy", |cx| {
+            cx.check_integer(1)?;
+            Ok(0)
+        }),
         ("nop", |_| Ok(0)),
         ("bsp", |cx| text(cx, "EC618")),
         ("version", version),

@@ -219,7 +219,7 @@ pub(crate) fn on_message(cx: &mut Call<'_>, sms: Sms) -> Results {
         sms
     };
     let date = from_unix(cx.host().unix_time() + 8 * 3600);
-    cx.push_table(0, 10);
+    cx.push_table(0, 0);
     let (reference, number, count) = sms.part;
     for (name, value) in [
         ("refNum", reference),

@@ -524,7 +524,7 @@ fn sntp(cx: &mut Call<'_>) -> Results {
 
 fn ntptm(cx: &mut Call<'_>) -> Results {
     let times = cx.host().sntp_times();
-    cx.push_table(0, 8);
+    cx.push_table(0, 0);
     for (name, value) in times.fields() {
         cx.push_integer(value);
         cx.set_field(-2, name);

@@ -2,7 +2,6 @@
 
 use std::io::{Cursor, Read};
 
-use airbench_lua32::Kind;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -29,7 +28,7 @@ const STEP: usize = 32 * 1024;
 /// now. Its time-out never passes here: C code takes no virtual time.
 pub(super) fn unzip(cx: &mut Call<'_>) -> Results {
     let (path, folder) = (cx.check_path(1)?, cx.check_path(2)?);
-    let debug = cx.kind(3) != Kind::Nil && cx.to_boolean(3);
+    let debug = cx.to_boolean(3);
     let mut unzip = Unzip {
         rt: cx.host(),
         debug,
@@ -119,22 +118,13 @@ impl Unzip<'_> {
         let Some(file) = self.rt.open_file(&target, "wb+") else {
             return Err(format!("Failed to create output file: {target}"));
         };
-        let (content, mut problem) = match (encrypted, method) {
-            (true, _) => (Vec::new(), Some(code::ENCRYPTED)),
-            (_, CompressionMethod::Stored | CompressionMethod::Deflated) => content(archive, index),
-            _ => (Vec::new(), Some(code::METHOD)),
+        let (wrote, mut problem) = match (encrypted, method) {
+            (true, _) => (0, Some(code::ENCRYPTED)),
+            (_, CompressionMethod::Stored | CompressionMethod::Deflated) => {
+                self.extract(archive, index, &name, file)
+            }
+            _ => (0, Some(code::METHOD)),
         };
-        let mut wrote = 0;
-        for piece in content.chunks(STEP) {
-            if !self.rt.write_open(file, piece) {
-                problem = Some(code::REFUSED);
-                break;
-            }
-            wrote += piece.len();
-            if piece.len() == STEP {
-                self.say(&format!("Extracting {name}: wrote {wrote} bytes"));
-            }
-        }
         if self.rt.close_file(file).is_err() {
             problem = problem.or(Some(code::REFUSED));
         }
@@ -143,6 +133,37 @@ impl Unzip<'_> {
         }
         self.say(&format!("Extracted done: {name} ({wrote} bytes)"));
         Ok(())
+    }
+
+    /// Writes a file piece by piece: bytes written, and miniz' number of what ended
+    /// it early.
+    fn extract(
+        &mut self,
+        archive: &mut ZipArchive<Cursor<Vec<u8>>>,
+        index: usize,
+        name: &str,
+        file: u32,
+    ) -> (usize, Option<u32>) {
+        let Ok(mut content) = archive.by_index(index) else {
+            return (0, Some(code::BAD_HEADER));
+        };
+        let (mut wrote, mut piece) = (0, Vec::new());
+        loop {
+            piece.clear();
+            let read = content.by_ref().take(STEP as u64).read_to_end(&mut piece);
+            if !piece.is_empty() && !self.rt.write_open(file, &piece) {
+                return (wrote, Some(code::REFUSED));
+            }
+            wrote += piece.len();
+            match read {
+                Err(error) if error.to_string().contains("checksum") => {
+                    return (wrote, Some(code::CHECKSUM));
+                }
+                Err(_) => return (wrote, Some(code::INFLATE)),
+                Ok(len) if len < STEP => return (wrote, None),
+                Ok(_) => self.say(&format!("Extracting {name}: wrote {wrote} bytes")),
+            }
+        }
     }
 
     /// Makes a folder and those above it; false if it is not there afterwards.
@@ -170,22 +191,6 @@ fn open(bytes: Vec<u8>) -> Result<ZipArchive<Cursor<Vec<u8>>>, u32> {
         ZipError::InvalidArchive(what) if what.contains("EOCD") => code::NO_END_RECORD,
         _ => code::BAD_HEADER,
     })
-}
-
-/// What can be read of a file, and miniz' number of what ended it early.
-fn content(archive: &mut ZipArchive<Cursor<Vec<u8>>>, index: usize) -> (Vec<u8>, Option<u32>) {
-    let mut content = Vec::new();
-    let Ok(mut file) = archive.by_index(index) else {
-        return (content, Some(code::BAD_HEADER));
-    };
-    let problem = file.read_to_end(&mut content).err().map(|error| {
-        if error.to_string().contains("checksum") {
-            code::CHECKSUM
-        } else {
-            code::INFLATE
-        }
-    });
-    (content, problem)
 }
 
 /// Leads out of the folder.

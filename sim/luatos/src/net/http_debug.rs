@@ -23,8 +23,8 @@ impl Runtime {
             SocketEvent::Readable => (5, 0),
             SocketEvent::Failed => (5, -1),
         };
-        let pointer = pointer(id);
         self.http_debug(id, || {
+            let pointer = pointer(id);
             format!("luat_lib_http_callback {number} {parameter} {pointer}")
         });
     }
@@ -95,5 +95,5 @@ impl Runtime {
 /// Where the request's block would lie; the board's addresses are nobody's
 /// business, but differ from request to request.
 fn pointer(id: u32) -> String {
-    format!("{:x}", 0x0c0f_0000 + id * 0x400)
+    format!("{:x}", 0x0c0f_0000 + id % 64 * 0x400)
 }

@@ -17,6 +17,8 @@ const REQUEST: u8 = 0x1B;
 const PACKET: usize = 48;
 /// Bytes an answer needs to be looked at.
 const ANSWER: usize = 44;
+/// Measurements of the network's delay that are averaged.
+const DELAYS: usize = 8;
 /// Longest server name.
 const NAME: usize = 30;
 
@@ -29,6 +31,9 @@ pub(crate) struct Sntp {
     running: Option<(usize, SocketId, Instant)>,
     /// UTC milliseconds at uptime zero, as the last answer said.
     base: Option<i64>,
+    /// The latest measurements of the network's delay in ms, and their mean.
+    delays: [i32; DELAYS],
+    delay: i32,
 }
 
 impl Default for Sntp {
@@ -42,6 +47,8 @@ impl Default for Sntp {
             port: 123,
             running: None,
             base: None,
+            delays: [0; DELAYS],
+            delay: 0,
         }
     }
 }
@@ -51,6 +58,7 @@ pub(crate) struct Times {
     pub(crate) valid: bool,
     base: i64,
     uptime: i64,
+    delay: i32,
 }
 
 impl Times {
@@ -61,15 +69,24 @@ impl Times {
         let ((tsec, tms), (ssec, sms)) = (split(now), split(self.base));
         let (lsec, lms) = split(self.uptime);
         [
-            ("tsec", tsec),
-            ("tms", tms),
-            ("ndeley", 0),
+            ("ndeley", self.delay),
             ("ssec", ssec),
             ("sms", sms),
+            ("tsec", tsec),
+            ("tms", tms),
             ("lsec", lsec),
             ("lms", lms),
         ]
     }
+}
+
+/// The time at uptime zero in milliseconds, as the firmware reckons it: where the
+/// answer's milliseconds are fewer than those of the uptime it borrows a second
+/// and then takes their difference the wrong way round.
+fn base_of(seconds: i64, ms: i64, uptime: i64) -> i64 {
+    let difference = ms - uptime % 1000;
+    let borrowed = i64::from(difference < 0);
+    (seconds - uptime / 1000 - borrowed) * 1000 + difference.abs()
 }
 
 impl Runtime {
@@ -196,7 +213,19 @@ impl Runtime {
         };
         let ms = i64::from(word(44.min(answer.len())) / 4295 / 1000);
         let now = self.now();
-        self.sntp.base = Some(seconds * 1000 + ms - self.uptime().as_millis() as i64);
+        let stamp = |at: usize| match word(at) {
+            0 => None,
+            ntp => {
+                Some((i64::from(ntp) - NTP_TO_UNIX) * 1000 + i64::from(word(at + 4) / 4295 / 1000))
+            }
+        };
+        let uptime = self.uptime().as_millis() as i64;
+        if let (Some(sent), Some(base)) = (stamp(24), self.sntp.base) {
+            let up = stamp(32).unwrap_or(0) - sent;
+            let down = base + uptime - (seconds * 1000 + ms);
+            self.sntp_delay((up + down) as i32 / 2);
+        }
+        self.sntp.base = Some(base_of(seconds, ms, uptime));
         self.set_utc(seconds);
         let line = format!("sntp Unix timestamp: {}", seconds as i32);
         self.lib_line(Level::Debug, &line);
@@ -211,12 +240,29 @@ impl Runtime {
         self.publish("NTP_UPDATE", args);
     }
 
+    /// Takes a measurement of the network's delay in.
+    fn sntp_delay(&mut self, measured: i32) {
+        let sntp = &mut self.sntp;
+        if sntp.delay == 0 {
+            sntp.delays = [measured; DELAYS];
+        } else {
+            sntp.delays.rotate_left(1);
+            sntp.delays[DELAYS - 1] = measured;
+        }
+        let sum: i64 = sntp.delays.iter().map(|delay| i64::from(*delay)).sum();
+        let (before, mean) = (sntp.delay, (sum.max(0) / DELAYS as i64) as i32);
+        sntp.delay = mean;
+        let line = format!("sntp 修正网络延时(ms) {before} -> {mean}");
+        self.lib_line(Level::Debug, &line);
+    }
+
     /// The client's idea of the time.
     pub(crate) fn sntp_times(&self) -> Times {
         Times {
             valid: self.sntp.base.is_some(),
             base: self.sntp.base.unwrap_or(0),
             uptime: self.uptime().as_millis() as i64,
+            delay: self.sntp.delay,
         }
     }
 }
