@@ -114,7 +114,8 @@ impl Rrc {
         }
     }
 
-    fn is_modelled(&self) -> bool {
+    /// There are numbers for it; else the radio is always there.
+    pub fn is_modelled(&self) -> bool {
         self.config.tail_ms > 0
     }
 

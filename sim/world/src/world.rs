@@ -327,6 +327,9 @@ impl World {
 
     /// Changes of the radio connection that are due by `at`.
     fn drive_rrc(&mut self, at: Instant) {
+        if !self.rrc.is_modelled() {
+            return;
+        }
         self.rrc.set_fast_release(self.board.fast_release());
         while let Some(event) = self.rrc.poll(at) {
             self.record(Event::new(at, Source::Modem, Kind::State, event.name()));
