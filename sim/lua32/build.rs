@@ -49,6 +49,17 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "checksize(S, size_t);",
         "fchecksize(S, 4, \"size_t\");",
     ),
+    // The firmware gives byte code without a source the file's name, up to the
+    // length of a short string.
+    (
+        "lundump",
+        "LoadFunction(&S, cl->p, NULL);",
+        "{ int named = *name == '@' && strlen(name) <= LUAI_MAXSHORTLEN;
+    TString *ts = NULL;
+    if (named) { ts = luaS_new(L, name); setsvalue2s(L, L->top, ts); luaD_inctop(L); }
+    LoadFunction(&S, cl->p, ts);
+    if (named) L->top--; }",
+    ),
     ("ldump", "DumpByte(sizeof(size_t), D);", "DumpByte(4, D);"),
     (
         "ldump",

@@ -176,22 +176,59 @@ fn a_request_tells_what_it_does_when_asked() {
     );
 }
 
-/// The adapter names lwIP's reason where the peer resets or never answers.
 #[test]
-fn a_refused_connection_is_told_by_the_adapter() {
+fn a_curve_s_key_may_be_encrypted() {
+    prints(
+        r#"local key = [[-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgmpxeDZRxEvAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEAKT0r7iDiKf0IblXJx8J/EEgZDt
+rvWXJL9kWV6wqf6wUTj7Sb+mYRRg5vozun33NliH0+qkpuG22lMS2q7cuFsY3iZT
+eJd7K0PtJGKUMMqggPdDsEzqpn7qj6drXl/zhfc6/9G/iHOR338Zs0vt1uBRZMuA
+OzNSyuaVhryQkpna2KUmHLN/MIqkSi2Tzjbe7HjT3Pmh6TjPkJ8FDA/N0fc3u8o=
+-----END ENCRYPTED PRIVATE KEY-----]]
+        local hash = crypto.sha256("x"):fromHex()
+        print("right", #rsa.sign(key, rsa.MD_SHA256, hash, "secret") > 60)
+        print("wrong", rsa.sign(key, rsa.MD_SHA256, hash, "guess"))"#,
+        &["right\ttrue", "wrong"],
+    );
+}
+
+#[test]
+fn a_collected_spi_device_says_so() {
+    prints(
+        r#"spi.deviceSetup(1, 8)
+        collectgarbage()
+        print("end")"#,
+        &["I/spi spi_device对象正在被回收,相关内存将释放 0C120", "end"],
+    );
+}
+
+#[test]
+fn the_modem_keeps_the_bands_a_script_sets() {
     prints(
         r#"sys = require("sys")
-        sys.taskInit(function()
-            sys.waitUntil("IP_READY")
-            local c = socket.create(nil, function(_, event, code) print("event", event, code) end)
-            socket.config(c)
-            print("begins", socket.connect(c, "lbsmqtt.airm2m.com", 9))
+        local b = zbuff.create(2)
+        b:write("\3\8")
+        print("set", mobile.setBand(b, 2))
+        b:seek(0)
+        b:write("\99")
+        print("none", mobile.setBand(b, 1))
+        mobile.getBand(b)
+        print("now", b:used(), b[0], b[1], #b)
+        mobile.getBand(b, true)
+        print("all", b:used(), b[8])
+        sys.subscribe("SIM_IND", function(what, count)
+            if what == "SIM_WC" then print(what, count) end
         end)
+        print("asked", mobile.config(mobile.CONF_SIM_WC_MODE, 2))
         sys.run()"#,
         &[
-            "begins\ttrue\tfalse",
-            "net_lwip_tcp_err_cb 645:adapter 1 socket 0 not closing, but error -14",
-            "event\t33554449\t-1",
+            "set\ttrue",
+            "none\tfalse",
+            "now\t2\t3\t8\t40",
+            "all\t9\t41",
+            "asked\ttrue",
+            "SIM_WC\t0",
         ],
     );
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod files;
 mod libraries;
+mod network;
 
 use airbench_luatos::Core;
 use support::run;
@@ -44,6 +45,37 @@ fn loadfile_takes_a_mode_and_an_environment() {
             "env\t7",
             "mode\tnil\tattempt to load a text chunk (mode is 'b')",
             "bit\t8\ttrue",
+        ],
+    );
+}
+
+/// One buffer serves all calls of `print`.
+#[test]
+fn a_print_within_a_print_sends_off_what_was_there() {
+    prints(
+        r#"local noisy = setmetatable({}, {__tostring = function() print("inner") return "outer" end})
+        print("first", noisy, "last")
+        local broken = setmetatable({}, {__tostring = function() error("no") end})
+        pcall(print, "lost", broken)
+        print("found")"#,
+        &["firstinner", "\touter\tlast", "lostfound"],
+    );
+}
+
+/// Byte code without names takes the file's, and has no lines; the firmware's own
+/// modules are such files.
+#[test]
+fn stripped_byte_code_is_known_by_its_file() {
+    prints(
+        r#"io.writeFile("/x.luac", io.readFile("/lua/sys.lua"))
+        print("code", io.readFile("/lua/sys.lua"):byte(1, 4))
+        local copy = loadfile("/x.luac")()
+        print("error", pcall(copy.coresume, coroutine.create(function() error({}) end)))
+        print("built in", pcall(require("sys").coresume, coroutine.create(function() error({}) end)))"#,
+        &[
+            "code\t27\t76\t117\t97",
+            "error\tfalse\t/x.luac:-1: ",
+            "built in\tfalse\t/lua/sys.lua:-1: ",
         ],
     );
 }

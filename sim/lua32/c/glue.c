@@ -151,25 +151,6 @@ void lua32_set_pause(lua_State *L, int percent) {
   lua_gc(L, LUA_GCSETPAUSE, percent);
 }
 
-/* What luac -s leaves out: line numbers and names. The chunk name stays, so
-** a message reads `/lua/sys.lua:-1: ...` as the firmware's inline modules do. */
-static void strip(lua_State *L, Proto *p) {
-  int i;
-  luaM_freearray(L, p->lineinfo, p->sizelineinfo);
-  p->lineinfo = NULL;
-  p->sizelineinfo = 0;
-  luaM_freearray(L, p->locvars, p->sizelocvars);
-  p->locvars = NULL;
-  p->sizelocvars = 0;
-  for (i = 0; i < p->sizeupvalues; i++) p->upvalues[i].name = NULL;
-  for (i = 0; i < p->sizep; i++) strip(L, p->p[i]);
-}
-
-void lua32_strip(lua_State *L) {
-  const TValue *f = L->top - 1;
-  if (ttisLclosure(f)) strip(L, clLvalue(f)->p);
-}
-
 /* `collectgarbage("count")` speaks of the device's heap; the rest is stock. */
 static int collectgarbage(lua_State *L) {
   const char *what = luaL_optstring(L, 1, "collect");

@@ -96,12 +96,6 @@ impl<H: 'static> Cx<'_, H> {
         (done != 0).then_some(out)
     }
 
-    /// Removes line numbers and names from the Lua function on top.
-    pub fn strip_debug(&mut self) {
-        // SAFETY: the glue looks at the kind of the value itself.
-        unsafe { ffi::lua32_strip(self.l) };
-    }
-
     /// Replaces the top value by its `tostring`, with metamethods.
     pub fn tostring(&mut self) -> Result<(), Raise> {
         self.room();

@@ -122,7 +122,6 @@ unsafe extern "C" {
     pub(crate) fn lua_setupvalue(l: *mut LuaState, func: c_int, n: c_int) -> *const c_char;
     pub(crate) fn lua32_set_hook(l: *mut LuaState, interval: c_int);
     pub(crate) fn lua32_instructions(l: *mut LuaState) -> u64;
-    pub(crate) fn lua32_strip(l: *mut LuaState);
     pub(crate) fn lua32_rotable(l: *mut LuaState, members: *const c_void);
     pub(crate) fn lua32_method_index(l: *mut LuaState);
     pub(crate) fn lua32_set_pause(l: *mut LuaState, percent: c_int);

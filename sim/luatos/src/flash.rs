@@ -52,6 +52,9 @@ pub struct Flash {
     /// The LuaDB image that an update put into the script partition.
     #[serde(default)]
     pub scripts: Option<Vec<u8>>,
+    /// `mobile.setBand`: the bands the modem searches; `None`: all it has.
+    #[serde(default)]
+    pub bands: Option<Vec<u8>>,
 }
 
 impl Default for Flash {
@@ -68,6 +71,7 @@ impl Default for Flash {
             fskv: Volume::new(FSKV_BLOCKS),
             update: None,
             scripts: None,
+            bands: None,
         }
     }
 }

@@ -152,6 +152,8 @@ pub struct Runtime {
     /// Positions of fskv's iterators.
     pub(crate) iterators: Slab<usize>,
     pub(crate) errdump: ErrDump,
+    /// What `print` has put together so far.
+    pub(crate) print_buffer: Vec<u8>,
     /// What `mobile.*` reports.
     pub mobile: Mobile,
     /// The script watchdog.
@@ -282,6 +284,7 @@ impl Runtime {
             fskv_ready: false,
             iterators: Slab::default(),
             errdump: ErrDump::default(),
+            print_buffer: Vec::new(),
             mobile: Mobile::default(),
             watchdog: Watchdog::default(),
             rtc,

@@ -11,8 +11,8 @@ const TTL: u32 = 60;
 /// What a server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The name's addresses, at least one.
-    Addresses(Vec<Ipv4Addr>),
+    /// The name's addresses, at least one, and the seconds they may be kept.
+    Addresses(Vec<Ipv4Addr>, u32),
     /// The name does not exist, or has no IPv4 address.
     Nothing,
 }
@@ -80,9 +80,11 @@ pub fn read_answer(id: u16, message: &[u8]) -> Option<Answer> {
             _ => None,
         })
         .collect();
+    let ttl = packet.answers.iter().map(|record| record.ttl).min();
+    let ttl = ttl.unwrap_or_default();
     Some(if addresses.is_empty() {
         Answer::Nothing
     } else {
-        Answer::Addresses(addresses)
+        Answer::Addresses(addresses, ttl)
     })
 }

@@ -38,6 +38,8 @@ pub struct Lookup {
     pub id: u16,
     /// Addresses, at most four; empty if none was found.
     pub addresses: Vec<Ipv4Addr>,
+    /// Seconds they may be kept.
+    pub ttl: u32,
 }
 
 /// The DNS client.
@@ -119,9 +121,9 @@ impl Resolver {
         for index in 0..self.jobs.len() {
             while let Some((_, message)) = stack.udp_receive(self.jobs[index].socket) {
                 match dns::read_answer(self.jobs[index].id, &message) {
-                    Some(Answer::Addresses(mut addresses)) => {
+                    Some(Answer::Addresses(mut addresses, ttl)) => {
                         addresses.truncate(ADDRESSES);
-                        return Some(self.finish(index, addresses, stack));
+                        return Some(self.finish(index, addresses, ttl, stack));
                     }
                     // That a name does not exist is not heard: the client asks
                     // on until its tries are over.
@@ -142,7 +144,7 @@ impl Resolver {
             }
             self.jobs.insert(index, job);
             if self.jobs[index].server >= SLOTS {
-                return Some(self.finish(index, Vec::new(), stack));
+                return Some(self.finish(index, Vec::new(), 0, stack));
             }
         }
         None
@@ -152,6 +154,7 @@ impl Resolver {
         &mut self,
         index: usize,
         addresses: Vec<Ipv4Addr>,
+        ttl: u32,
         stack: &mut dyn IpStack,
     ) -> Lookup {
         let job = self.jobs.remove(index);
@@ -163,6 +166,7 @@ impl Resolver {
         Lookup {
             id: job.id,
             addresses,
+            ttl,
         }
     }
 

@@ -170,7 +170,7 @@ fn questions_and_answers_agree() {
     .unwrap();
     assert_eq!(
         dns::read_answer(7, &answer),
-        Some(dns::Answer::Addresses(vec![HOST]))
+        Some(dns::Answer::Addresses(vec![HOST], 60))
     );
     assert_eq!(dns::read_answer(8, &answer), None);
     let unknown = dns::answer(&question, |_| None).unwrap();

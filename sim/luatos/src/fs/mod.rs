@@ -97,12 +97,12 @@ pub(crate) fn first_mounts(scripts: &Scripts) -> Vec<MountPoint> {
     mounts
 }
 
-/// Files of the firmware itself: stripped byte code in spite of the suffix.
+/// Files of the firmware itself: byte code in spite of the suffix.
 fn inline_file(core: crate::Core, name: &str) -> Option<Vec<u8>> {
     let modules = inline::modules(core);
     let stem = name.strip_suffix(".lua")?;
     let (_, code) = modules.iter().find(|(known, _)| *known == stem)?;
-    Some(code.as_bytes().to_vec())
+    Some(code.clone())
 }
 
 impl Runtime {

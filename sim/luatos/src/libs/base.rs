@@ -6,7 +6,6 @@ use std::time::Duration;
 use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
-use crate::libs::inline;
 use crate::libs::io::ERRNO;
 use crate::runtime::{Level, Runtime};
 
@@ -62,11 +61,12 @@ fn not_modelled(cx: &mut Call<'_>, name: &str) -> Results {
     Err(Raise::Message(format!("not modelled: {name}")))
 }
 
-/// `print`: pieces joined with TAB through a 512-byte buffer. A piece that
-/// does not fit sends the buffer off as its own record, then follows alone.
+/// `print`: pieces joined with TAB (a blank in the new core) in a buffer of 512
+/// bytes. A piece that does not fit sends the buffer off as its own record, then
+/// follows alone. The buffer is the firmware's, not the call's: a `tostring` that
+/// prints sends off what was there, and one that fails leaves it to the next.
 fn print(cx: &mut Call<'_>) -> Results {
     let count = cx.top();
-    let mut line: Vec<u8> = Vec::with_capacity(128);
     // The global `tostring` decides, whatever it is by now.
     cx.get_global("tostring");
     let tostring = cx.top();
@@ -74,21 +74,24 @@ fn print(cx: &mut Call<'_>) -> Results {
     let stock = cx.raw_equal(tostring, -1);
     cx.pop(1);
     let new = cx.host().config.core.is_new();
-    let separator = if new { b' ' } else { b'\t' };
     for index in 1..=count {
         let piece = piece(cx, index, tostring, stock)?;
+        let rt = cx.host();
         if index > 1 {
-            line.push(separator);
+            if new && rt.print_buffer.len() + 1 >= LINE {
+                flush_print(rt, false);
+            }
+            rt.print_buffer.push(if new { b' ' } else { b'\t' });
         }
-        if line.len() + piece.len() >= LINE {
-            emit(cx.host(), &mut line, false);
-            emit(cx.host(), &mut piece.into_owned(), false);
+        if rt.print_buffer.len() + piece.len() >= LINE {
+            flush_print(rt, false);
+            emit(rt, piece.into_owned());
         } else {
-            line.extend_from_slice(&piece);
+            rt.print_buffer.extend_from_slice(&piece);
         }
     }
     // The new core sends a record even if there is nothing in it.
-    emit(cx.host(), &mut line, new);
+    flush_print(cx.host(), new);
     Ok(0)
 }
 
@@ -127,21 +130,26 @@ fn piece(
     Ok(Cow::Owned(text))
 }
 
-fn emit(rt: &mut Runtime, line: &mut Vec<u8>, empty_too: bool) {
+/// Sends `print`'s buffer off.
+fn flush_print(rt: &mut Runtime, empty_too: bool) {
+    let line = std::mem::replace(&mut rt.print_buffer, Vec::with_capacity(128));
     if empty_too || !line.is_empty() {
-        let length = line.len() as u64;
-        rt.line(std::mem::take(line));
-        rt.spend(Duration::from_nanos(
-            length * rt.config.tunables.log_byte_ns,
-        ));
+        emit(rt, line);
     }
+}
+
+fn emit(rt: &mut Runtime, line: Vec<u8>) {
+    let length = line.len() as u64;
+    rt.line(line);
+    rt.spend(Duration::from_nanos(
+        length * rt.config.tunables.log_byte_ns,
+    ));
 }
 
 /// A file a module may come from.
 struct Found {
     path: String,
     code: Vec<u8>,
-    inline: bool,
 }
 
 /// Looks a module up: root file system, script partition, built in.
@@ -156,30 +164,13 @@ fn search(cx: &mut Call<'_>, name: &str) -> Option<Found> {
         .flat_map(|folder| ["luac", "lua"].map(|suffix| format!("{folder}{name}.{suffix}")));
     own.chain(known).find_map(|path| {
         let code = cx.host().read_file(&path)?;
-        Some(Found {
-            inline: path.starts_with("/lua/"),
-            path,
-            code,
-        })
+        Some(Found { path, code })
     })
 }
 
-/// Compiles a file and pushes the chunk. Scripts are flashed as bytecode whose
-/// source name is the bare file name; the built-in ones are stripped.
+/// Compiles a file and pushes the chunk.
 fn load(cx: &mut Call<'_>, found: &Found) -> Result<(), Raise> {
-    if found.inline && cx.host().config.core.is_new() {
-        let code = inline::place_lines(&String::from_utf8_lossy(&found.code));
-        return cx.load(code.as_bytes(), &format!("@{}", found.path));
-    }
-    if found.inline {
-        cx.load(&found.code, &format!("@{}", found.path))?;
-        cx.strip_debug();
-        return Ok(());
-    }
-    cx.load(
-        &source(&found.code),
-        &format!("@{}", chunk_name(&found.path)),
-    )
+    cx.load(&source(&found.code), &chunk_name(&found.path, &found.code))
 }
 
 /// A script without what Lua skips in files: a byte order mark, and a first
@@ -193,9 +184,14 @@ pub(crate) fn source(code: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(&code[rest.unwrap_or(code.len())..])
 }
 
-/// Flashed scripts carry their bare file name, others the path they came from.
-fn chunk_name(path: &str) -> &str {
-    path.strip_prefix("/luadb/").unwrap_or(path)
+/// Scripts are flashed as byte code that carries their bare file name; byte code
+/// without a name takes its path's.
+fn chunk_name(path: &str, code: &[u8]) -> String {
+    let named = match path.strip_prefix("/luadb/") {
+        Some(bare) if code.first() != Some(&0x1B) => bare,
+        _ => path,
+    };
+    format!("@{named}")
 }
 
 /// `require(name)`; the module gets `(file, name)`, the reverse of stock Lua.
@@ -301,7 +297,7 @@ fn load_path(cx: &mut Call<'_>, mode: &str) -> Result<bool, Raise> {
         cx.push_bytes(text.as_bytes());
         return Ok(false);
     }
-    let loaded = cx.load(&code, &format!("@{}", chunk_name(&path)));
+    let loaded = cx.load(&code, &chunk_name(&path, &code));
     if loaded.is_err() {
         cx.push_nil();
         let at = cx.top() - 1;

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::boot::compile;
 use crate::config::Core;
 
 const SYS: &str = include_str!("../../lua/sys.lua");
@@ -14,39 +15,50 @@ const SYS_HOOKS: &str = "_G.sys_pub = sys.publish";
 const SYSPLUS_HOOKS: &str = "_G.sys_send = sysplus.sendMsg _G.sys_wait = sysplus.waitMsg";
 const SYS_HOOKS_NEW: &str = "_G.sys_send = sys.sendMsg _G.sys_wait = sys.waitMsg";
 
-/// Names and sources of a core's modules.
-pub(crate) fn modules(core: Core) -> &'static [(&'static str, String)] {
-    static V1112: OnceLock<[(&str, String); 2]> = OnceLock::new();
-    static NEW: OnceLock<[(&str, String); 2]> = OnceLock::new();
+/// Names and byte code of a core's modules. V1112's are stripped, those of the
+/// new core have their lines.
+pub(crate) fn modules(core: Core) -> &'static [(&'static str, Vec<u8>)] {
+    type Modules = OnceLock<[(&'static str, Vec<u8>); 2]>;
+    static V1112: Modules = OnceLock::new();
+    static NEW: Modules = OnceLock::new();
+    let made = match core {
+        Core::V1112 => &V1112,
+        Core::New => &NEW,
+    };
+    made.get_or_init(|| {
+        sources(core).map(|(name, text)| {
+            let path = format!("/lua/{name}.lua");
+            // The texts are part of this program, and tests run all of them.
+            let code = compile(text.as_bytes(), &path, !core.is_new());
+            (name, code.expect("the built-in modules compile"))
+        })
+    })
+}
+
+/// Names and texts of a core's modules.
+fn sources(core: Core) -> [(&'static str, String); 2] {
     match core {
-        Core::V1112 => V1112.get_or_init(|| {
+        Core::V1112 => {
+            let sysplus = [SYSPLUS, AWAITABLE, SYSPLUS_HOOKS, "return sysplus"];
             [
                 ("sys", of_core(core, &[SYS, SYS_HOOKS, "return sys"])),
-                (
-                    "sysplus",
-                    of_core(core, &[SYSPLUS, AWAITABLE, SYSPLUS_HOOKS, "return sysplus"]),
-                ),
+                ("sysplus", of_core(core, &sysplus)),
             ]
-        }),
-        Core::New => NEW.get_or_init(|| {
+        }
+        Core::New => {
+            let sys = [
+                SYS,
+                MAILBOXES_NEW,
+                AWAITABLE,
+                SYS_HOOKS,
+                SYS_HOOKS_NEW,
+                "return sys",
+            ];
             [
-                (
-                    "sys",
-                    of_core(
-                        core,
-                        &[
-                            SYS,
-                            MAILBOXES_NEW,
-                            AWAITABLE,
-                            SYS_HOOKS,
-                            SYS_HOOKS_NEW,
-                            "return sys",
-                        ],
-                    ),
-                ),
+                ("sys", place_lines(&of_core(core, &sys))),
                 ("sysplus", "return require(\"sys\")".to_owned()),
             ]
-        }),
+        }
     }
 }
 
@@ -72,7 +84,7 @@ fn without_place(line: &str) -> (&str, Option<usize>) {
 }
 
 /// The text with every line that ends in `--@N` moved down to line N.
-pub(crate) fn place_lines(text: &str) -> String {
+fn place_lines(text: &str) -> String {
     let mut out = String::new();
     let mut line = 1;
     for code in text.lines() {
@@ -95,14 +107,14 @@ mod tests {
 
     #[test]
     fn each_core_has_its_own_lines_only() {
-        let sys = |core| modules(core)[0].1.as_str();
-        assert!(sys(Core::V1112).contains("wait_for"));
-        assert!(!sys(Core::New).contains("wait_for"));
+        let sys = |core: Core| sources(core)[0].1.contains("wait_for");
+        assert!(sys(Core::V1112));
+        assert!(!sys(Core::New));
     }
 
     #[test]
     fn every_statement_with_a_line_stands_on_it() {
-        let placed = place_lines(&modules(Core::New)[0].1);
+        let placed = &sources(Core::New)[0].1;
         let mut count = 0;
         for (line, code) in placed.lines().enumerate() {
             if let Some(wanted) = without_place(code).1 {

@@ -9,8 +9,7 @@ use airbench_lua32::{Func, Kind};
 
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
-use crate::libs::{Library, zbuff};
-
+use crate::libs::{Library, modem_settings};
 use crate::message::{Arg, Message};
 use crate::runtime::{Level, Runtime};
 
@@ -71,9 +70,9 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
         Ok(0)
     }),
     ("dataTraffic", data_traffic),
-    ("config", config),
-    ("getBand", get_band),
-    ("setBand", set_band),
+    ("config", modem_settings::config),
+    ("getBand", modem_settings::get_band),
+    ("setBand", modem_settings::set_band),
     ("nstOnOff", |_| Ok(0)),
     ("nstInput", |_| Ok(0)),
     ("vsimInit", |_| Ok(0)),
@@ -89,10 +88,6 @@ const PCI: i32 = 101;
 const BAND: i32 = 3;
 /// Length of the serial number.
 const SN: usize = 32;
-/// Bands of the Air780E.
-const BANDS: [u8; 9] = [1, 3, 5, 8, 34, 38, 39, 40, 41];
-/// A zbuff for bands has at least this size.
-const BAND_BUFFER: usize = 40;
 /// Before a request, to the answer with cell information; within the
 /// fifteen seconds scripts allow for.
 const CELL_SEARCH: Duration = Duration::from_secs(2);
@@ -524,37 +519,10 @@ fn data_traffic(cx: &mut Call<'_>) -> Results {
     Ok(4)
 }
 
-fn config(cx: &mut Call<'_>) -> Results {
-    let item = cx.opt_integer(1, 0)? & 255;
-    cx.opt_integer(2, 0)?;
-    cx.push_boolean((1..=10).contains(&item));
-    Ok(1)
-}
-
-fn get_band(cx: &mut Call<'_>) -> Results {
-    let buffer = zbuff::this(cx)?;
-    zbuff::with(cx, buffer, |b| {
-        if b.data.len() < BAND_BUFFER {
-            b.resize(BAND_BUFFER);
-        }
-        b.cursor = 0;
-        b.write(&BANDS)
-    });
-    cx.push_boolean(true);
-    Ok(1)
-}
-
-fn set_band(cx: &mut Call<'_>) -> Results {
-    zbuff::this(cx)?;
-    cx.opt_integer(2, 1)?;
-    cx.push_boolean(true);
-    Ok(1)
-}
-
-/// 1 registered, 2 searching, 0 without a SIM.
 /// `mobile.DENIED`.
 const DENIED: i32 = 3;
 
+/// 1 registered, 2 searching, 0 without a SIM, 3 refused.
 fn status(cx: &mut Call<'_>) -> Results {
     let mobile = &cx.host().mobile;
     let status = match (mobile.registered && !mobile.flight_mode, mobile.sim) {

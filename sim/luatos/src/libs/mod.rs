@@ -32,6 +32,7 @@ pub(crate) mod log;
 pub(crate) mod mcu;
 pub(crate) mod miniz;
 pub(crate) mod mobile;
+pub(crate) mod modem_settings;
 pub(crate) mod mqtt;
 pub(crate) mod os;
 pub(crate) mod otp;

@@ -6,12 +6,12 @@ use airbench_lua32::{Kind, Raise};
 
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
-use crate::libs::socket::{CELLULAR, opt_pem};
+use crate::libs::socket::{CELLULAR, opt_pem, set_debug};
 use crate::libs::{Library, zbuff};
 use crate::message::Arg;
 use crate::net::mqtt::{BUFFER, Notice};
 use crate::net::mqtt_packet::{self as packet, Identity, Will};
-use crate::net::{Certificates, Security, Target};
+use crate::net::{Certificates, Owner, Security, Target};
 use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
@@ -30,7 +30,7 @@ pub(crate) const LIBRARY: Library = Library {
         ("close", close),
         ("ready", ready),
         ("will", will),
-        ("debug", |_| Ok(0)),
+        ("debug", debug),
         ("state", state),
     ],
     constants: &[],
@@ -38,6 +38,8 @@ pub(crate) const LIBRARY: Library = Library {
 
 /// Class of client objects.
 const CLASS: u32 = 7;
+/// How long a connect of the new core may take, unless the script says.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest client id, user name and password.
 const TEXT: usize = 191;
 
@@ -97,12 +99,18 @@ fn create(cx: &mut Call<'_>) -> Results {
     let port = cx.check_integer(3)? as u16;
     let security = security(cx);
     let mut capacity = BUFFER;
+    let mut patience = PATIENCE;
     if cx.kind(5) == Kind::Table {
         if cx.get_field(5, "rxSize") == Kind::Number {
             let size = cx.to_number(-1).unwrap_or(0.0);
             if size > 0.0 {
                 capacity = size as usize;
             }
+        }
+        cx.pop(1);
+        if cx.get_field(5, "conn_timeout") == Kind::Number {
+            let seconds = cx.to_number(-1).unwrap_or(0.0) as u16;
+            patience = Duration::from_secs(seconds.clamp(5, 120).into());
         }
         cx.pop(1);
     }
@@ -119,7 +127,7 @@ fn create(cx: &mut Call<'_>) -> Results {
         rt.lib_line(Level::Error, "mqtt 尚无已注册的网络适配器");
         return Ok(0);
     }
-    let created = (adapter == CELLULAR).then(|| rt.mqtt_create(target, capacity));
+    let created = (adapter == CELLULAR).then(|| rt.mqtt_create(target, capacity, patience));
     let Some(id) = created.flatten() else {
         rt.say_no_adapter(adapter);
         rt.lib_line(Level::Warn, "mqtt network_alloc_ctrl fail");
@@ -341,6 +349,12 @@ fn state(cx: &mut Call<'_>) -> Results {
     Ok(1)
 }
 
+fn debug(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    set_debug(cx, Owner::Mqtt(id));
+    Ok(0)
+}
+
 fn ready(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
     let state = cx.host().mqtts.get(id).map_or(0, |client| client.state());
@@ -445,8 +459,20 @@ fn push_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Option<(i32, Optio
             cx.push_integer(number);
             (3, None)
         }
-        Notice::Ping | Notice::Reconnect => return None,
+        Notice::Ping | Notice::Reconnect | Notice::Late => return None,
     })
+}
+
+/// The broker has not consented in time: the script hears of it, then the
+/// connection ends as every other.
+fn on_late(cx: &mut Call<'_>, id: u32) -> Results {
+    let Some(line) = cx.host().mqtts.get(id).map(|client| client.late_line()) else {
+        return Ok(0);
+    };
+    cx.host().lib_line(Level::Warn, &line);
+    on_notice(cx, id, Notice::Error("timeout", 0))?;
+    cx.host().mqtt_close_socket(id);
+    Ok(0)
 }
 
 /// A client's notice reaches Lua: `fn(client, event, …)`, then a topic.
@@ -460,6 +486,7 @@ pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
             cx.host().mqtt_connect(id);
             return Ok(0);
         }
+        Notice::Late => return on_late(cx, id),
         _ => {}
     }
     let client = cx.host().mqtts.get(id);

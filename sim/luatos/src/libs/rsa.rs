@@ -178,9 +178,9 @@ fn public_key(pem: &str) -> Result<Public, &'static str> {
 
 fn private_key(pem: &str, password: &[u8]) -> Result<Private, &'static str> {
     let rsa = if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        return RsaPrivateKey::from_pkcs8_encrypted_pem(pem, password)
-            .map(Private::Rsa)
-            .map_err(|_| WRONG_PASSWORD);
+        let rsa = RsaPrivateKey::from_pkcs8_encrypted_pem(pem, password).ok();
+        let curve = || rsa_ec::Private::from_encrypted_pem(pem, password).map(Private::Curve);
+        return rsa.map(Private::Rsa).or_else(curve).ok_or(WRONG_PASSWORD);
     } else if pem.contains("-----BEGIN RSA PRIVATE KEY-----") {
         RsaPrivateKey::from_pkcs1_pem(pem).ok()
     } else {

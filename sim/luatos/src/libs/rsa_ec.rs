@@ -48,6 +48,14 @@ macro_rules! curves {
                 None
             }
 
+            /// Reads encrypted PKCS #8 in PEM.
+            pub(super) fn from_encrypted_pem(pem: &str, password: &[u8]) -> Option<Self> {
+                $(if let Ok(key) = $name::SecretKey::from_pkcs8_encrypted_pem(pem, password) {
+                    return Some(Self::$name(key.into()));
+                })*
+                None
+            }
+
             /// Signs a hash; DER.
             pub(super) fn sign(&self, hash: &[u8]) -> Option<Vec<u8>> {
                 match self {

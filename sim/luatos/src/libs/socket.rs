@@ -8,8 +8,8 @@ use airbench_net::Keepalive;
 
 use crate::args::{Args, Call, Results};
 use crate::libs::{Library, zbuff};
-use crate::net::Certificates;
 use crate::net::ctrl::Listener;
+use crate::net::{Certificates, Owner, stage};
 use crate::runtime::{Level, Runtime};
 
 pub(crate) const LIBRARY: Library = Library {
@@ -20,7 +20,7 @@ pub(crate) const LIBRARY: Library = Library {
 
 const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("create", create),
-    ("debug", |_| Ok(0)),
+    ("debug", debug),
     ("config", config),
     ("linkup", linkup),
     ("connect", connect),
@@ -362,20 +362,27 @@ fn wait(cx: &mut Call<'_>) -> Results {
     push_pair(cx, pair)
 }
 
+/// `socket.debug(ctrl, on)`: only a boolean does anything.
+fn debug(cx: &mut Call<'_>) -> Results {
+    let Some(id) = this(cx) else { return Ok(0) };
+    set_debug(cx, Owner::Ctrl(id));
+    Ok(0)
+}
+
+/// Sets an object's debug output by the second argument.
+pub(crate) fn set_debug(cx: &mut Call<'_>, owner: Owner) {
+    if cx.kind(2) == Kind::Boolean {
+        let on = cx.to_boolean(2);
+        cx.host().socket_debug(owner, on);
+    }
+}
+
 fn state(cx: &mut Call<'_>) -> Results {
-    const NAMES: [&str; 8] = [
-        "硬件离线",
-        "离线",
-        "等待DNS",
-        "正在连接",
-        "正在TLS握手",
-        "在线",
-        "在监听",
-        "正在离线",
-    ];
     let Some(id) = this(cx) else { return Ok(0) };
     let stage = cx.host().ctrl_stage(id).unwrap_or(0);
-    let name = usize::try_from(stage).ok().and_then(|at| NAMES.get(at));
+    let name = usize::try_from(stage)
+        .ok()
+        .and_then(|at| stage::NAMES.get(at));
     cx.push_integer(stage);
     cx.push_bytes(name.unwrap_or(&"未知").as_bytes());
     Ok(2)
@@ -487,7 +494,7 @@ fn close_all(cx: &mut Call<'_>) -> Results {
     if known && id.is_some_and(|id| id & 0xFF == CELLULAR) {
         let rt = cx.host();
         for ctrl in rt.ctrl_ids() {
-            rt.ctrl_close(ctrl);
+            rt.ctrl_cut(ctrl);
         }
         rt.mqtt_cut_all();
         rt.websocket_cut_all();

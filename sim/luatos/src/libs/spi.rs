@@ -44,6 +44,10 @@ const METHODS: &[(&str, Func<Runtime>)] = &[
 /// Classes of bit-banged buses and of devices.
 const SOFT: u32 = 9;
 const DEVICE: u32 = 10;
+/// What stands for the address of a device object, which the firmware prints:
+/// somewhere in the Lua heap, in steps of an object's size.
+const OBJECTS: u32 = 0x0C12_0000;
+const OBJECT: u32 = 40;
 /// No chip select.
 const NO_PIN: i32 = 255;
 /// What an idle line reads as.
@@ -72,11 +76,30 @@ pub(crate) fn open(cx: &mut Call<'_>) {
     cx.set_field(-2, "__index");
     cx.push_bytes(b"SPI*");
     cx.set_field(-2, "__name");
+    cx.push_function(collect);
+    cx.set_field(-2, "__gc");
     cx.set_class(DEVICE);
     cx.push_table(0, 1);
     cx.push_bytes(b"ESPI*");
     cx.set_field(-2, "__name");
     cx.set_class(SOFT);
+}
+
+/// A device object is collected.
+fn collect(cx: &mut Call<'_>) -> Results {
+    let Some(id) = cx.to_object(1, DEVICE) else {
+        return Ok(0);
+    };
+    let rt = cx.host();
+    if let Some(device) = rt.spi_devices.remove(id) {
+        let line = format!(
+            "spi spi_device对象正在被回收,相关内存将释放 {:08X} , spi id={}",
+            OBJECTS + id * OBJECT,
+            device.bus
+        );
+        rt.lib_line(Level::Info, &line);
+    }
+    Ok(0)
 }
 
 /// `spi.setup(id, cs, …, mode)`.

@@ -6,8 +6,10 @@ use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
+use crate::libs::socket::set_debug;
 use crate::libs::{Library, zbuff};
 use crate::message::Arg;
+use crate::net::Owner;
 use crate::net::frames::{self, Opcode};
 use crate::net::websocket::{Notice, Timer};
 use crate::runtime::Level;
@@ -23,7 +25,7 @@ pub(crate) const LIBRARY: Library = Library {
         ("close", close),
         ("ready", ready),
         ("headers", headers),
-        ("debug", |_| Ok(0)),
+        ("debug", debug),
     ],
     constants: &[],
 };
@@ -168,6 +170,12 @@ fn send(cx: &mut Call<'_>) -> Results {
     };
     cx.push_boolean(failed);
     Ok(1)
+}
+
+fn debug(cx: &mut Call<'_>) -> Results {
+    let id = this(cx)?;
+    set_debug(cx, Owner::WebSocket(id));
+    Ok(0)
 }
 
 fn ready(cx: &mut Call<'_>) -> Results {

@@ -192,13 +192,23 @@ impl Runtime {
         ctrl.stage = stage::OFF_LINE;
         let socket = ctrl.socket;
         if orderly {
+            let number = self.network.number(Owner::Ctrl(id));
             self.network.finish(now, socket);
+            self.debug_closed(number, socket);
             self.bus.push_back(Message::Socket(id, CLOSED, 0));
         } else {
             self.network.close(now, socket);
         }
         self.touch_outside();
         !orderly
+    }
+
+    /// The adapter closes the connection of a block that has one.
+    pub(crate) fn ctrl_cut(&mut self, id: u32) {
+        let stage = self.ctrl_stage(id);
+        if stage.is_some_and(|at| (stage::CONNECTING..=stage::LISTEN).contains(&at)) {
+            self.ctrl_discon(id);
+        }
     }
 
     /// All control blocks there are.
@@ -333,6 +343,17 @@ impl Runtime {
     /// The control block may be used by Lua.
     pub(crate) fn ctrl_exists(&self, id: u32) -> bool {
         self.ctrls.get(id).is_some()
+    }
+
+    /// What it waits for, numbered as the adapter does.
+    pub(super) fn ctrl_wait_number(&self, id: u32) -> usize {
+        self.ctrls.get(id).map_or(0, |ctrl| match ctrl.wait {
+            Wait::None => 0,
+            Wait::Link => 1,
+            Wait::Online => 2,
+            Wait::Tx => 3,
+            Wait::Event => 5,
+        })
     }
 
     fn ctrl_tell(&mut self, id: u32, code: i32, parameter: i32) {

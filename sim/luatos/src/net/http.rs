@@ -381,6 +381,9 @@ impl Runtime {
                     if !self.http_store(id, &piece) {
                         return false;
                     }
+                    if let Some(request) = self.https.get_mut(id) {
+                        request.length += piece.len() as u64;
+                    }
                     self.http_tell_progress(id);
                     if new && ends_with_close {
                         self.http_end(id, status.into());
@@ -416,7 +419,8 @@ impl Runtime {
         }
     }
 
-    /// Makes the file a download goes to; false if it cannot be made.
+    /// Makes the file a download goes to; false if that ends the request. V1112
+    /// tries again with the first bytes of the body.
     fn http_open_sink(&mut self, id: u32) -> bool {
         let Some(request) = self.https.get(id) else {
             return false;
@@ -432,13 +436,26 @@ impl Runtime {
         if file.is_none() {
             let line = format!("http open download file fail {path}");
             self.lib_line(Level::Error, &line);
-            self.http_end(id, if self.config.core.is_new() { -7 } else { -6 });
-            return false;
+            if self.config.core.is_new() {
+                self.http_end(id, -7);
+                return false;
+            }
         }
         if let Some(request) = self.https.get_mut(id) {
             request.file = file;
         }
         true
+    }
+
+    /// A piece of the body could not be kept. V1112 fails twice, for the piece and
+    /// for the socket it closed under its reader: two of its retries are spent.
+    fn http_lose(&mut self, id: u32) {
+        if self.config.core.is_new() {
+            self.http_end(id, -6);
+        } else {
+            self.http_fail(id, -7);
+            self.http_fail(id, -6);
+        }
     }
 
     /// Keeps a piece of the body; false if there is no room.
@@ -447,7 +464,6 @@ impl Runtime {
         let Some(request) = self.https.get_mut(id) else {
             return false;
         };
-        request.length += piece.len() as u64;
         let (sink, file) = (request.sink.clone(), request.file);
         match sink {
             Sink::Memory if request.received.len() + piece.len() <= free => {
@@ -456,7 +472,7 @@ impl Runtime {
             }
             Sink::Memory => {
                 self.lib_line(Level::Error, "http out of memory when recv http body");
-                self.http_end(id, -6);
+                self.http_lose(id);
                 false
             }
             // Other answers than good ones are no package.
@@ -473,10 +489,16 @@ impl Runtime {
                 true
             }
             Sink::File(path) => {
+                if file.is_none() {
+                    self.http_open_sink(id);
+                }
+                let file = self.https.get(id).and_then(|request| request.file);
                 let written = file.is_some_and(|file| self.write_open(file, piece));
-                if !written {
+                if file.is_some() && !written {
                     self.lib_line(Level::Error, &format!("http err when fwrite {path}"));
-                    self.http_end(id, -6);
+                }
+                if !written {
+                    self.http_lose(id);
                 }
                 written
             }

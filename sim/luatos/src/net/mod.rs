@@ -15,6 +15,7 @@ pub(crate) mod mqtt_packet;
 mod secrets;
 pub(crate) mod sntp;
 mod socket;
+mod socket_debug;
 mod tls;
 pub(crate) mod websocket;
 
@@ -31,7 +32,8 @@ use crate::config::Config;
 use crate::runtime::{Level, Runtime};
 pub use secrets::Secrets;
 pub(crate) use socket::SocketEvent;
-use socket::{Socket, State};
+use socket::{Notices, Socket, State};
+use socket_debug::Low;
 pub use tls::client as tls_client;
 
 /// Control blocks of the adapter.
@@ -102,6 +104,20 @@ pub(crate) mod stage {
     pub(crate) const TLS: i32 = 4;
     pub(crate) const ONLINE: i32 = 5;
     pub(crate) const LISTEN: i32 = 6;
+    /// An orderly close under way.
+    pub(crate) const CLOSING: i32 = 7;
+
+    /// What the firmware calls them.
+    pub(crate) const NAMES: [&str; 8] = [
+        "硬件离线",
+        "离线",
+        "等待DNS",
+        "正在连接",
+        "正在TLS握手",
+        "在线",
+        "在监听",
+        "正在离线",
+    ];
 }
 
 /// The device's network: adapter, resolver and IP stack.
@@ -118,7 +134,7 @@ pub struct Network {
     /// UTC seconds by which certificates are judged.
     pub(crate) clock: i64,
     packets: VecDeque<(Instant, Vec<u8>)>,
-    events: VecDeque<(Owner, SocketEvent)>,
+    events: Notices,
     /// What the adapter prints.
     lines: VecDeque<String>,
     /// When something is due here; kept up to date by `flush`.
@@ -165,9 +181,7 @@ impl Network {
             self.resolver.set_server(CARRIER_DNS + slot, Some(*server));
         }
         for socket in self.sockets.values_mut() {
-            if socket.state == State::LinkOff {
-                socket.state = State::Resolve;
-            }
+            socket.link_up(&mut self.events);
         }
     }
 
@@ -176,7 +190,7 @@ impl Network {
         self.address = None;
         for socket in self.sockets.values_mut() {
             if !matches!(socket.state, State::Idle | State::LinkOff) {
-                socket.fail(&mut self.events);
+                socket.fail(&mut self.events, Low::Link);
             }
         }
         self.resolver.clear(&mut *self.stack);
@@ -204,12 +218,12 @@ impl Network {
     pub(crate) fn connect(&mut self, now: Instant, id: SocketId, target: Target) {
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.reset(&mut *self.stack);
-            socket.target = Some(target);
-            socket.state = if self.up {
+            let state = if self.up {
                 State::Resolve
             } else {
                 State::LinkOff
             };
+            socket.begin(target, state);
         }
         self.drive(now);
     }
@@ -274,17 +288,22 @@ impl Network {
         self.flush(now);
     }
 
+    /// Cuts a connection that is being made, from TCP on; nobody is told.
+    pub(crate) fn cut_connecting(&mut self, now: Instant, id: SocketId) {
+        if matches!(self.stage(id), stage::CONNECTING | stage::TLS) {
+            self.close(now, id);
+        }
+    }
+
     /// Where a connection under way stands, see [`stage`].
     pub(crate) fn stage(&self, id: SocketId) -> i32 {
-        match self.sockets.get(&id).map(|socket| socket.state) {
-            None | Some(State::Idle) => stage::OFF_LINE,
-            Some(State::LinkOff) => stage::LINK_OFF,
-            Some(State::Resolve | State::Dns(_)) => stage::DNS,
-            Some(State::Choose | State::Connecting) => stage::CONNECTING,
-            Some(State::Tls) => stage::TLS,
-            Some(State::Online) => stage::ONLINE,
-            Some(State::Failed(at)) => at,
-        }
+        self.sockets.get(&id).map_or(stage::OFF_LINE, Socket::stage)
+    }
+
+    /// lwIP's number of an owner's socket, as far as it shows.
+    pub(super) fn number(&self, owner: Owner) -> i32 {
+        let place = self.sockets.values().position(|of| of.owner == owner);
+        place.map_or(-1, |place| place as i32)
     }
 
     /// What DNS said for the current target.
@@ -314,7 +333,7 @@ impl Network {
             socket.reset(&mut *self.stack);
             // A closed socket reports nothing, not even what was on its way.
             let owner = socket.owner;
-            self.events.retain(|(of, _)| *of != owner);
+            self.events.retain(|notice| notice.owner != owner);
         }
         self.flush(now);
     }
@@ -334,9 +353,8 @@ impl Network {
                 .values_mut()
                 .find(|s| s.state == State::Dns(lookup.id));
             if let Some(socket) = waiting {
-                socket.resolved.clone_from(&lookup.addresses);
-                socket.addresses = lookup.addresses;
-                socket.state = State::Choose;
+                let expiry = u64::from(lookup.ttl) + now.millis() / 1000;
+                socket.resolve(lookup.addresses, expiry, &mut self.events);
             }
         }
         let mut next = self.sockets.keys().next().copied();
@@ -386,6 +404,7 @@ impl Network {
             self.tls_compute,
             &mut self.events,
         );
+        self.lines.extend(socket.lines.drain(..));
         if let Some(error) = socket.error.take() {
             let code = match error {
                 TcpError::Reset => -14,
@@ -435,18 +454,26 @@ impl Runtime {
         while let Some(line) = self.network.lines.pop_front() {
             self.line(line);
         }
-        while let Some((owner, event)) = self.network.events.pop_front() {
-            match owner {
-                Owner::WebSocket(id) => self.websocket_socket_event(id, event),
-                Owner::ErrDump => self.errdump_socket_event(event),
-                Owner::Ctrl(id) => self.ctrl_socket_event(id, event),
-                Owner::Mqtt(id) => self.mqtt_socket_event(id, event),
-                Owner::Http(id) => self.http_socket_event(id, event),
-                Owner::Sntp => self.sntp_socket_event(event),
-                Owner::FtpControl => self.ftp_control_event(event),
-                Owner::FtpData => self.ftp_data_event(event),
+        while let Some(notice) = self.network.events.pop_front() {
+            self.debug_notice(&notice, |trace| trace.before, socket_debug::before);
+            if let Some(event) = notice.event {
+                self.tell_owner(notice.owner, event);
             }
+            self.debug_notice(&notice, |trace| trace.after, socket_debug::after);
         }
         self.touch_outside();
+    }
+
+    fn tell_owner(&mut self, owner: Owner, event: SocketEvent) {
+        match owner {
+            Owner::WebSocket(id) => self.websocket_socket_event(id, event),
+            Owner::ErrDump => self.errdump_socket_event(event),
+            Owner::Ctrl(id) => self.ctrl_socket_event(id, event),
+            Owner::Mqtt(id) => self.mqtt_socket_event(id, event),
+            Owner::Http(id) => self.http_socket_event(id, event),
+            Owner::Sntp => self.sntp_socket_event(event),
+            Owner::FtpControl => self.ftp_control_event(event),
+            Owner::FtpData => self.ftp_data_event(event),
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Notice {
     Ping,
     /// The time to reconnect has come.
     Reconnect,
+    /// The broker has not consented in time.
+    Late,
 }
 
 /// An MQTT client object.
@@ -59,6 +61,9 @@ pub(crate) struct Mqtt {
     error: i32,
     ping: Option<(Instant, Duration)>,
     reconnect_at: Option<Instant>,
+    /// How long the new core waits for the broker's consent, and until when.
+    patience: Duration,
+    consent_by: Option<Instant>,
     /// A send of Lua's waits for its acknowledgement.
     sending: bool,
     pub(crate) reconnect: Option<Duration>,
@@ -69,7 +74,18 @@ pub(crate) struct Mqtt {
 impl Mqtt {
     fn next_wake(&self) -> Option<Instant> {
         let ping = self.ping.map(|(at, _)| at);
-        [ping, self.reconnect_at].into_iter().flatten().min()
+        let due = [ping, self.reconnect_at, self.consent_by];
+        due.into_iter().flatten().min()
+    }
+
+    /// What is printed when the broker has not consented in time.
+    pub(crate) fn late_line(&self) -> String {
+        format!(
+            "mqtt connect timeout {} {}!! expect conack in {}s",
+            self.target.host,
+            self.target.port,
+            self.patience.as_secs()
+        )
     }
 
     /// The code of a `disconnect` event.
@@ -96,7 +112,12 @@ impl Mqtt {
 
 impl Runtime {
     /// A new client; `None` if no control block is free.
-    pub(crate) fn mqtt_create(&mut self, target: Target, capacity: usize) -> Option<u32> {
+    pub(crate) fn mqtt_create(
+        &mut self,
+        target: Target,
+        capacity: usize,
+        patience: Duration,
+    ) -> Option<u32> {
         let socket = self.network.open(Owner::Mqtt(0))?;
         let id = self.mqtts.add(Mqtt {
             socket: Some(socket),
@@ -111,6 +132,8 @@ impl Runtime {
             error: 0,
             ping: None,
             reconnect_at: None,
+            patience,
+            consent_by: None,
             sending: false,
             reconnect: None,
             callback: None,
@@ -127,6 +150,7 @@ impl Runtime {
     /// `c:connect()`.
     pub(crate) fn mqtt_connect(&mut self, id: u32) {
         let now = self.now();
+        let new = self.config.core.is_new();
         let Some(client) = self.mqtts.get_mut(id) else {
             return;
         };
@@ -140,6 +164,7 @@ impl Runtime {
         // The adapter refuses while there is a connection; the state is wrong
         // from then on, as on the board.
         if !busy {
+            client.consent_by = new.then_some(now + client.patience);
             self.network.connect(now, socket, target);
             self.drive_network(now);
         }
@@ -200,6 +225,7 @@ impl Runtime {
         if state != DISCONNECTED {
             client.state = DISCONNECTED;
             client.ping = None;
+            client.consent_by = None;
             client.reconnect_at = again.map(|span| now + span);
         }
         self.lib_line(
@@ -219,15 +245,22 @@ impl Runtime {
         }
     }
 
-    /// The adapter has cut the connections of all clients that are on-line. Those
-    /// that connect are cut without a word, and not modelled.
+    /// The adapter has cut all connections: clients on-line hear of it, those that
+    /// connect wait for a consent that cannot come.
     pub(crate) fn mqtt_cut_all(&mut self) {
-        let online =
-            |(id, client): (u32, &Mqtt)| matches!(client.state, WAITING | READY).then_some(id);
-        for id in self.mqtts.iter().filter_map(online).collect::<Vec<_>>() {
-            let line = "mqtt network_wait_event ret -1, closing socket";
-            self.lib_line(Level::Warn, line);
-            self.mqtt_close_socket(id);
+        let now = self.now();
+        let all = self.mqtts.iter();
+        let states: Vec<_> = all
+            .map(|(id, client)| (id, client.state, client.socket))
+            .collect();
+        for (id, state, socket) in states {
+            if matches!(state, WAITING | READY) {
+                let line = "mqtt network_wait_event ret -1, closing socket";
+                self.lib_line(Level::Warn, line);
+                self.mqtt_close_socket(id);
+            } else if let Some(socket) = socket {
+                self.network.cut_connecting(now, socket);
+            }
         }
     }
 
@@ -248,6 +281,7 @@ impl Runtime {
         client.reconnect_at = None;
         client.reconnect = None;
         client.ping = None;
+        client.consent_by = None;
         let held = [client.callback.take(), client.pin.take()];
         if let Some(socket) = client.socket.take() {
             self.network.release(now, socket);
@@ -278,6 +312,9 @@ impl Runtime {
             if let Some((at, period)) = client.ping.filter(|(at, _)| *at <= now) {
                 client.ping = Some((at + period, period));
                 self.mqtt_tell(id, Notice::Ping);
+            } else if client.consent_by.is_some_and(|at| at <= now) {
+                client.consent_by = None;
+                self.mqtt_tell(id, Notice::Late);
             } else {
                 client.reconnect_at = None;
                 self.mqtt_tell(id, Notice::Reconnect);
@@ -402,6 +439,7 @@ impl Runtime {
                 }
                 if let Some(client) = self.mqtts.get_mut(id) {
                     client.state = READY;
+                    client.consent_by = None;
                 }
                 self.mqtt_tell(id, Notice::ConnAck);
             }

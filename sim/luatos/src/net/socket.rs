@@ -9,8 +9,12 @@ use airbench_clock::Instant;
 use airbench_net::{IpStack, TcpError, TcpId, TcpState, UdpId};
 use rustls::ClientConfig;
 
+use super::socket_debug::{self, Low, Notice, Trace};
 use super::tls::{self, Tls};
 use super::{Owner, Security, Target, endpoint, stage};
+
+/// Where sockets put what their owners are to hear.
+pub(super) type Notices = VecDeque<Notice>;
 
 /// What a control block tells its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,12 @@ pub(super) struct Socket {
     computing: Option<Instant>,
     /// What lwIP reports of a connection that nobody closed.
     pub(super) error: Option<TcpError>,
+    /// Events are printed.
+    pub(super) debug: bool,
+    /// [`stage`] behind the latest event.
+    shown: i32,
+    /// Lines of the adapter's debug output.
+    pub(super) lines: Vec<String>,
 }
 
 /// What a TLS record may grow a TCP read to; more waits in the stack.
@@ -89,7 +99,71 @@ impl Socket {
             resolved: Vec::new(),
             computing: None,
             error: None,
+            debug: false,
+            shown: stage::OFF_LINE,
+            lines: Vec::new(),
         }
+    }
+
+    /// Where the connection stands.
+    pub(super) fn stage(&self) -> i32 {
+        match self.state {
+            State::Idle => stage::OFF_LINE,
+            State::LinkOff => stage::LINK_OFF,
+            State::Resolve | State::Dns(_) => stage::DNS,
+            State::Choose | State::Connecting => stage::CONNECTING,
+            State::Tls => stage::TLS,
+            State::Online => stage::ONLINE,
+            State::Failed(at) => at,
+        }
+    }
+
+    /// Tells the owner of an event, and the log if it is debugged.
+    pub(super) fn tell(&mut self, notices: &mut Notices, event: Option<SocketEvent>, low: Low) {
+        let trace = self.debug.then(|| Trace {
+            low,
+            before: self.shown,
+            after: self.stage(),
+        });
+        if event.is_some() || trace.is_some() {
+            self.shown = self.stage();
+            notices.push_back(Notice {
+                owner: self.owner,
+                event,
+                trace,
+            });
+        }
+    }
+
+    /// Connects from this state.
+    pub(super) fn begin(&mut self, target: Target, state: State) {
+        self.target = Some(target);
+        self.state = state;
+        self.shown = self.stage();
+    }
+
+    /// The link is there.
+    pub(super) fn link_up(&mut self, notices: &mut Notices) {
+        if self.state == State::LinkOff {
+            self.state = State::Resolve;
+            self.tell(notices, None, Low::Link);
+        }
+    }
+
+    /// The resolver's answer; addresses of a debugged socket are listed, valid
+    /// until `expiry` in seconds of uptime.
+    pub(super) fn resolve(&mut self, addresses: Vec<Ipv4Addr>, expiry: u64, notices: &mut Notices) {
+        self.state = State::Choose;
+        if self.debug {
+            let list = addresses.iter().enumerate();
+            let lines = list.map(|(index, one)| socket_debug::address(index, *one, expiry));
+            self.lines.extend(lines);
+        }
+        if !addresses.is_empty() {
+            self.tell(notices, None, Low::Dns);
+        }
+        self.resolved.clone_from(&addresses);
+        self.addresses = addresses;
     }
 
     /// Drops the connection, if any, and everything that belongs to it.
@@ -100,7 +174,10 @@ impl Socket {
         if let Some((udp, _)) = self.udp {
             stack.udp_close(udp);
         }
-        *self = Self::new(self.owner);
+        *self = Self {
+            debug: self.debug,
+            ..Self::new(self.owner)
+        };
     }
 
     /// How the connection being made is to be secured, if at all.
@@ -111,45 +188,45 @@ impl Socket {
     }
 
     /// Reports the end; the owner is expected to close.
-    pub(super) fn fail(&mut self, events: &mut VecDeque<(Owner, SocketEvent)>) {
+    pub(super) fn fail(&mut self, events: &mut Notices, low: Low) {
         self.state = State::Failed(match self.state {
             State::Choose => stage::DNS,
             State::Connecting => stage::CONNECTING,
             State::Tls => stage::TLS,
             _ => stage::ONLINE,
         });
-        events.push_back((self.owner, SocketEvent::Failed));
+        self.tell(events, Some(SocketEvent::Failed), low);
     }
 
     /// Tries the next address.
-    pub(super) fn dial(
-        &mut self,
-        stack: &mut dyn IpStack,
-        events: &mut VecDeque<(Owner, SocketEvent)>,
-    ) {
+    pub(super) fn dial(&mut self, stack: &mut dyn IpStack, events: &mut Notices) {
         let (Some(target), false) = (&self.target, self.addresses.is_empty()) else {
-            self.fail(events);
+            let low = match self.state {
+                State::Choose => Low::Dns,
+                _ => Low::Error,
+            };
+            self.fail(events, low);
             return;
         };
         if target.port == 0 && target.host.parse::<Ipv4Addr>().is_err() {
             // Only the address of the name was wanted.
             self.addresses.clear();
             self.state = State::Idle;
-            events.push_back((self.owner, SocketEvent::Online));
+            self.tell(events, Some(SocketEvent::Online), Low::Dns);
             return;
         }
         let address = self.addresses.remove(0);
         if target.udp {
             self.udp = Some((stack.udp_open(target.local_port), address));
             self.state = State::Online;
-            events.push_back((self.owner, SocketEvent::Online));
+            self.tell(events, Some(SocketEvent::Online), Low::Connected);
             return;
         }
         self.state = State::Connecting;
         self.tcp = stack.tcp_connect(endpoint(address, target.port), target.local_port);
         match self.tcp {
             Some(tcp) => stack.tcp_keepalive(tcp, target.keepalive),
-            None => self.fail(events),
+            None => self.fail(events, Low::Error),
         }
     }
 
@@ -250,7 +327,7 @@ impl Socket {
         stack: &mut dyn IpStack,
         tls: Option<Result<Arc<ClientConfig>, tls::CertificateError>>,
         compute: Duration,
-        events: &mut VecDeque<(Owner, SocketEvent)>,
+        events: &mut Notices,
     ) {
         self.work_udp(stack, events);
         let Some(tcp) = self.tcp.filter(|_| !matches!(self.state, State::Failed(_))) else {
@@ -263,6 +340,11 @@ impl Socket {
                 TcpState::Closed => {
                     self.error = status.error;
                     stack.tcp_abort(tcp);
+                    if self.debug && !self.resolved.is_empty() {
+                        let of = self.resolved.len();
+                        let tried = of - self.addresses.len() - 1;
+                        self.lines.extend(socket_debug::unreachable(tried, of));
+                    }
                     self.dial(stack, events);
                     return;
                 }
@@ -277,7 +359,7 @@ impl Socket {
             && self.state == State::Online
         {
             self.awaiting = false;
-            events.push_back((self.owner, SocketEvent::Acknowledged));
+            self.tell(events, Some(SocketEvent::Acknowledged), Low::Sent);
         }
         if self.tls.is_some() {
             self.work_tls(now, stack, tcp, compute, events);
@@ -285,18 +367,22 @@ impl Socket {
         let readable = self.pending(stack);
         if readable > self.announced && self.state == State::Online {
             self.announced = readable;
-            events.push_back((self.owner, SocketEvent::Readable));
+            self.tell(events, Some(SocketEvent::Readable), Low::Received);
         }
         if matches!(status.state, TcpState::Closed | TcpState::HalfClosed)
             && self.computing.is_none()
         {
             self.error = status.error;
-            self.fail(events);
+            let low = match status.state {
+                TcpState::HalfClosed => Low::RemoteClosed,
+                _ => Low::Error,
+            };
+            self.fail(events, low);
         }
     }
 
     /// Takes in datagrams; a connected socket hears its peer only.
-    fn work_udp(&mut self, stack: &mut dyn IpStack, events: &mut VecDeque<(Owner, SocketEvent)>) {
+    fn work_udp(&mut self, stack: &mut dyn IpStack, events: &mut Notices) {
         let Some((udp, peer)) = self.udp else { return };
         let port = self.target.as_ref().map_or(0, |target| target.port);
         while let Some((from, bytes)) = stack.udp_receive(udp) {
@@ -304,11 +390,11 @@ impl Socket {
                 continue;
             }
             self.datagrams.push_back((from, bytes));
-            events.push_back((self.owner, SocketEvent::Readable));
+            self.tell(events, Some(SocketEvent::Readable), Low::Received);
         }
         if self.awaiting {
             self.awaiting = false;
-            events.push_back((self.owner, SocketEvent::Acknowledged));
+            self.tell(events, Some(SocketEvent::Acknowledged), Low::Sent);
         }
     }
 
@@ -316,7 +402,7 @@ impl Socket {
     fn connected(
         &mut self,
         tls: Option<Result<Arc<ClientConfig>, tls::CertificateError>>,
-        events: &mut VecDeque<(Owner, SocketEvent)>,
+        events: &mut Notices,
     ) {
         let host = self
             .target
@@ -325,16 +411,17 @@ impl Socket {
         match tls {
             None => {
                 self.state = State::Online;
-                events.push_back((self.owner, SocketEvent::Online));
+                self.tell(events, Some(SocketEvent::Online), Low::Connected);
             }
-            Some(Err(_)) => self.fail(events),
+            Some(Err(_)) => self.fail(events, Low::Connected),
             Some(Ok(config)) => match Tls::new(&config, host) {
                 Some(mut tls) => {
                     tls.flush(&mut self.backlog);
                     self.tls = Some(tls);
                     self.state = State::Tls;
+                    self.tell(events, None, Low::Connected);
                 }
-                None => self.fail(events),
+                None => self.fail(events, Low::Connected),
             },
         }
     }
@@ -346,7 +433,7 @@ impl Socket {
         stack: &mut dyn IpStack,
         tcp: TcpId,
         compute: Duration,
-        events: &mut VecDeque<(Owner, SocketEvent)>,
+        events: &mut Notices,
     ) {
         let Some(tls) = &mut self.tls else { return };
         // The answer of the server is what the chip has to chew on.
@@ -360,7 +447,7 @@ impl Socket {
         self.computing = None;
         let bytes = stack.tcp_read(tcp, READ);
         if tls.receive(&bytes).is_err() {
-            self.fail(events);
+            self.fail(events, Low::Received);
             return;
         }
         tls.flush(&mut self.backlog);
@@ -368,7 +455,9 @@ impl Socket {
             self.state = State::Online;
             // The handshake's own bytes are nobody's transmission.
             self.awaiting = false;
-            events.push_back((self.owner, SocketEvent::Online));
+            self.tell(events, Some(SocketEvent::Online), Low::Received);
+        } else if self.state == State::Tls && !bytes.is_empty() {
+            self.tell(events, None, Low::Received);
         }
         self.push_backlog(stack);
     }

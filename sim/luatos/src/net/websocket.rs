@@ -435,18 +435,22 @@ impl Runtime {
         }
     }
 
-    /// The adapter has cut the connections of all clients that are on-line.
+    /// The adapter has cut all connections: clients on-line hear of it, those that
+    /// connect never do.
     pub(crate) fn websocket_cut_all(&mut self) {
-        let online = |(id, client): (u32, &WebSocket)| client.ready.then_some(id);
-        for id in self
-            .websockets
-            .iter()
-            .filter_map(online)
-            .collect::<Vec<_>>()
-        {
-            let line = "websocket network_wait_event ret -1, closing socket";
-            self.lib_line(Level::Warn, line);
-            self.websocket_lost(id, "connect");
+        let now = self.now();
+        let all = self.websockets.iter();
+        let states: Vec<_> = all
+            .map(|(id, client)| (id, client.ready, client.socket))
+            .collect();
+        for (id, ready, socket) in states {
+            if ready {
+                let line = "websocket network_wait_event ret -1, closing socket";
+                self.lib_line(Level::Warn, line);
+                self.websocket_lost(id, "connect");
+            } else {
+                self.network.cut_connecting(now, socket);
+            }
         }
     }
 

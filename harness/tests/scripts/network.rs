@@ -1,0 +1,131 @@
+//! What scripts hear of their connections: events, lines, retries.
+
+use airbench_luatos::Core;
+
+use crate::{prints, prints_on};
+
+/// A script that runs `body` in a task once there is a network.
+fn online(body: &str) -> String {
+    format!(
+        "sys, sysplus = require('sys'), require('sysplus')
+        sys.taskInit(function()
+            sys.waitUntil('IP_READY')
+            {body}
+        end)
+        sys.run()"
+    )
+}
+
+/// The adapter names lwIP's reason where the peer resets or never answers.
+#[test]
+fn a_refused_connection_is_told_by_the_adapter() {
+    prints(
+        &online(
+            r#"local c = socket.create(nil, function(_, event, code) print("event", event, code) end)
+            socket.config(c)
+            print("begins", socket.connect(c, "lbsmqtt.airm2m.com", 9))"#,
+        ),
+        &[
+            "begins\ttrue\tfalse",
+            "net_lwip_tcp_err_cb 645:adapter 1 socket 0 not closing, but error -14",
+            "event\t33554449\t-1",
+        ],
+    );
+}
+
+#[test]
+fn a_debugged_socket_tells_each_event_with_its_states() {
+    let line = |number: u32, rest: &str| format!("network_default_socket_callback {number}:{rest}");
+    let expected = [
+        "network_state_wait_dns 628:dns ip0, ttl 62, 203.0.113.".to_owned(),
+        line(
+            1107,
+            "before process socket -1,event:0xf2000003(DNS结果),state:2(等待DNS),wait:2(等待连接完成)",
+        ),
+        line(
+            1111,
+            "after process socket 0,state:3(正在连接),wait:2(等待连接完成)",
+        ),
+        line(
+            1107,
+            "before process socket 0,event:0xf2000009(连接成功),state:3(正在连接),wait:2(等待连接完成)",
+        ),
+        line(1111, "after process socket 0,state:5(在线),wait:0(无等待)"),
+        line(
+            1107,
+            "before process socket 0,event:0xf2000004(发送成功),state:5(在线),wait:3(等待发送完成)",
+        ),
+        line(
+            1107,
+            "before process socket 0,event:0xf2000005(有新的数据),state:5(在线),wait:0(无等待)",
+        ),
+        line(
+            1107,
+            "before process socket 0,event:0xf2000007(断开成功),state:7(正在离线),wait:4(等待离线完成)",
+        ),
+        line(1111, "after process socket -1,state:1(离线),wait:0(无等待)"),
+    ];
+    prints(
+        &online(
+            r#"local c
+            c = socket.create(nil, function(_, event, code)
+                if event == socket.ON_LINE then socket.tx(c, "hello") end
+                if event == socket.EVENT and code == 0 then
+                    socket.rx(c, zbuff.create(100))
+                    socket.discon(c)
+                end
+            end)
+            socket.debug(c, true)
+            socket.config(c)
+            socket.connect(c, "netlab.luatos.com", 7)"#,
+        ),
+        &expected.each_ref().map(String::as_str),
+    );
+}
+
+/// V1112 spends two retries on a piece of a body it cannot store.
+#[test]
+fn a_download_that_cannot_be_stored_is_asked_for_once_more() {
+    let body = r#"local code = http.request("GET", "http://httpbin.air32.cn/get", nil, nil, {dst = "/no/dir/x"}).wait()
+        print("code", code)"#;
+    prints(
+        &online(body),
+        &[
+            "E/http open download file fail /no/dir/x",
+            "E/http open download file fail /no/dir/x",
+            "E/http open download file fail /no/dir/x",
+            "code\t-6",
+        ],
+    );
+    prints_on(
+        Core::New,
+        &online(body),
+        &["E/http open download file fail /no/dir/x", "code -7"],
+    );
+}
+
+/// A cut connection attempt is not told; MQTT's own time-out ends its wait.
+#[test]
+fn close_all_cuts_those_that_connect_without_a_word() {
+    prints_on(
+        Core::New,
+        &online(
+            r#"local c = socket.create(nil, function(_, event, code) print("socket", event - socket.LINK, code) end)
+            socket.config(c)
+            socket.connect(c, "203.0.113.250", 81)
+            local m = mqtt.create(nil, "203.0.113.250", 1883, nil, {conn_timeout = 1})
+            m:on(function(_, event, what, code) print("mqtt", event, what, code) end)
+            m:connect()
+            sys.wait(500)
+            print("cut", socket.close_all(socket.LWIP_GP), socket.state(c))"#,
+        ),
+        &[
+            "cut true 1",
+            "W/mqtt connect timeout 203.0.113.250 1883!! expect conack in 5s",
+            "mqtt error timeout 0",
+            "I/mqtt mqtt closing socket",
+            "mqtt disconnect",
+            "mqtt close",
+        ],
+    );
+}
