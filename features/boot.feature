@@ -56,6 +56,8 @@ Feature: Boot
     And the log does not show "IP_READY" for 60 s
     And the server receives nothing for 1 s
     When the SIM is put in
+    Then the log does not show "IP_READY" for 60 s
+    When the reset key is pressed
     Then the log shows "IP_READY" within 10 s
     And the server receives text with "echo" within 10 s
 

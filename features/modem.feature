@@ -146,3 +146,153 @@ Feature: The modem and the carrier
     Then the log does not show "IP_LOSE" for 5 minutes
     When the bearer is back
     Then the log shows "I/websocket ready!!" within 2 minutes
+
+  @needs.sim.slot
+  Scenario: setAuto looks for a SIM that was pulled
+    Given the LTE profile "sim-hotplug"
+    And the main script:
+      """
+      sys = require("sys")
+      mobile.setAuto(10000)
+      sys.subscribe("SIM_IND", function(state) log.info("sim", state, mobile.status()) end)
+      sys.subscribe("IP_READY", function() log.info("up") end)
+      sys.subscribe("IP_LOSE", function() log.info("lost") end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.up" within 10 s
+    When the SIM is taken out
+    Then the log shows "I/user.sim\tNORDY\t0" within 1 s
+    And the log shows "I/user.lost" within 1 s
+    And the log shows "prvSimCheck 494:sim error and reset stack" within 11 s
+    And the log shows "I/user.sim\tNORDY" within 1 s
+    When the SIM is put in
+    Then the log shows "I/user.sim\tRDY" within 11 s
+    And the log shows "I/user.up" within 3 s
+
+  Scenario: setAuto restarts the stack when there is no network
+    Given the main script:
+      """
+      sys = require("sys")
+      mobile.setAuto(0, 30000, 8, true, 60000)
+      sys.subscribe("CELL_INFO_UPDATE", function() log.info("cells") end)
+      sys.subscribe("IP_READY", function() log.info("up") end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.up" within 10 s
+    And the log shows "I/user.cells" within 31 s
+    And the log shows "I/user.cells" within 31 s
+    When the network drops the connection
+    Then the log does not show "I/user.up" for 55 s
+    And the log shows "I/user.up" within 10 s
+
+  Scenario: Wrong PINs are counted by the SIM, not by the board
+    Given the LTE profile "sim-pin"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.subscribe("SIM_IND", function(state)
+          if state ~= "SIM_PIN" then return log.info("sim", state) end
+          log.info("wrong", mobile.simPin(0, mobile.PIN_VERIFY, "0000"))
+          if io.exists("/tried") then
+              log.info("again", mobile.simPin(0, mobile.PIN_VERIFY, "0001"))
+              log.info("late", mobile.simPin(0, mobile.PIN_VERIFY, "1234"))
+          end
+          io.writeFile("/tried", "x")
+      end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.wrong\tfalse" within 3 s
+    When 1 s passes
+    And the reset key is pressed
+    Then the log shows "I/user.again\tfalse" within 3 s
+    And the log shows "I/user.late\tfalse" within 1 s
+    And the log does not show "I/user.sim\tRDY" for 30 s
+
+  @needs.lte.impair
+  Scenario: A radio link failure is mended, or ends in the idle state
+    Given the LTE profile "elevator"
+    And the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "I/websocket ready!!" within 10 s
+    When the radio link is down for 500 ms
+    And the radio link is down for 2 s
+    Then the modem reports radio-link-failure within 1 s
+    And the modem reports rrc-reestablished within 2 s
+    When the radio link is down for 6 s
+    Then the modem reports out-of-service within 1 s
+    And the modem reports cell-found within 1 s
+    And the log does not show "IP_LOSE" for 10 s
+
+  @needs.lte.impair
+  Scenario: After an outage only flight mode brings the network back
+    Given the LTE profile "rlf-flymode"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.subscribe("IP_READY", function() log.info("up") end)
+      sys.subscribe("IP_LOSE", function()
+          sys.timerStart(function() mobile.flymode(0, true) mobile.flymode(0, false) end, 300000)
+      end)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.up" within 10 s
+    When the radio link is down for 10 s
+    Then the log shows "NETIF_LINK_OFF -> IP_LOSE" within 1 s
+    And the log does not show "I/user.up" for 4 minutes
+    And the log shows "I/user.up" within 2 minutes
+
+  @needs.lte.impair
+  Scenario: A device that saves power is not reached until it speaks
+    Given the LTE profile "psm"
+    And the main script:
+      """
+      sys = require("sys")
+      local c
+      sys.taskInit(function()
+          sys.waitUntil("IP_READY")
+          mobile.config(mobile.CONF_PSM_MODE, 1)
+          c = mqtt.create(nil, "lbsmqtt.airm2m.com", 1884)
+          c:auth("sleeper", "user", "password")
+          c:keepalive(3600)
+          c:on(function(_, event, topic, payload)
+              if event == "conack" then c:subscribe("down", 1) end
+              log.info("mqtt", event, topic, payload)
+          end)
+          c:connect()
+          sys.wait(100000)
+          c:publish("up", "here")
+      end)
+      sys.run()
+      """
+    And the host "lbsmqtt.airm2m.com" is served by mqtt:1884
+    When the board is powered on
+    Then the broker sees a subscription to "down" within 20 s
+    And the modem reports rrc-idle within 20 s
+    When 60 s pass
+    And "wake up" is published to "down"
+    Then the log does not show "recv" for 25 s
+    And the log shows "I/user.mqtt\trecv\tdown\twake up" within 2 minutes
+
+  @needs.lte.impair
+  Scenario: A server that vanishes leaves a half-open connection
+    Given the LTE profile "half-open-server"
+    And the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "I/websocket ready!!" within 10 s
+    And the log shows "not closing, but error -13" within 4 minutes
+    And the log shows "I/websocket ready!!" within 12 minutes
+
+  @needs.lte.impair
+  Scenario: A server that comes back without a memory resets what it does not know
+    Given the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the log shows "I/websocket ready!!" within 10 s
+    When the server's machine vanishes
+    And 2 s pass
+    And the server's machine is back
+    Then the log shows "not closing, but error -14" within 30 s
+    And the log shows "I/websocket ready!!" within 30 s

@@ -51,6 +51,18 @@ async fn greeting_step(s: &mut Scenario, text: String) -> StepResult {
     add(s, |faults| faults.greeting = Some(text)).await
 }
 
+/// The servers' machines vanish from the network: no FIN, no RST.
+#[when(expr = "the server's machine vanishes")]
+async fn vanish_step(s: &mut Scenario) -> StepResult {
+    s.act(Action::Host(false)).await
+}
+
+/// They are back, and remember no connection.
+#[when(expr = "the server's machine is back")]
+async fn return_step(s: &mut Scenario) -> StepResult {
+    s.act(Action::Host(true)).await
+}
+
 /// The server does nothing wrong any more.
 #[when(expr = "the server behaves")]
 async fn behave_step(s: &mut Scenario) -> StepResult {

@@ -15,18 +15,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_lte::{Cell, Modem, ModemConfig};
+use airbench_lte::{Cell, FastRelease, Modem, ModemConfig};
 use airbench_lua32::{Step, Vm, VmError};
-use airbench_luatos::{Config, Exit, Flash, PowerOnReason, Runtime, Sms, WakeUp};
+use airbench_luatos::{Config, Exit, Flash, ModemWish, PowerOnReason, Runtime, Sms, WakeUp};
 use airbench_trace::{Event, Kind, Source};
 use airbench_uart::Framing;
 
 /// Device time a script may compute without ever waiting; longer than any
 /// watchdog. A board would hang for ever; a simulation says so and stops.
 const STALL: Duration = Duration::from_secs(90);
-
-/// Time the protocol stack takes to restart before it attaches again.
-const STACK_RESTART: Duration = Duration::from_millis(500);
 
 /// Why a board cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -242,15 +239,15 @@ impl Board {
 
     fn poll_modem(&mut self, now: Instant) {
         if self.runtime.vm_time() <= now {
-            if std::mem::take(&mut self.runtime.mobile.reset_request) {
-                self.modem.lose_context(now, Some(STACK_RESTART));
+            for wish in std::mem::take(&mut self.runtime.mobile.wishes) {
+                match wish {
+                    ModemWish::Restart => self.modem.restart(now),
+                    ModemWish::FlightMode(on) => self.modem.set_flight_mode(now, on),
+                    ModemWish::Unlock => self.modem.unlock(now),
+                    ModemWish::WrongPin => self.modem.count_wrong_pin(),
+                    ModemWish::Auto(auto) => self.modem.set_auto(now, auto),
+                }
             }
-            if let Some(on) = self.runtime.mobile.flight_request.take() {
-                self.modem.set_flight_mode(now, on);
-            }
-        }
-        if self.runtime.vm_time() <= now && std::mem::take(&mut self.runtime.mobile.pin_given) {
-            self.modem.unlock(now);
         }
         while let Some(event) = self.modem.poll(now) {
             self.events
@@ -369,9 +366,10 @@ impl Board {
         self.runtime.mobile.cell = cell;
     }
 
-    /// The silence after which the device asks for a release (`mobile.rtime`).
-    pub fn fast_release(&self) -> Option<Duration> {
-        self.runtime.mobile.fast_release
+    /// What the device asks the network for: an early release (`mobile.rtime`),
+    /// power saving mode.
+    pub fn radio_wishes(&self) -> (Option<FastRelease>, bool) {
+        self.runtime.radio_wishes()
     }
 
     /// The modem, for what a person or a network can do to it.

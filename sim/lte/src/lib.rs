@@ -7,7 +7,8 @@
 //! three models, duplication, corruption, reordering, delay with jitter, rate,
 //! traces, queues, slots, MTU, outages; all of it changeable at any moment.
 //! [`Rrc`] says when the radio is there for a packet, [`Nat`] which packets the
-//! carrier lets through. A [`Profile`] holds the numbers of both, with their sources.
+//! carrier lets through, [`Rlf`] what an outage does to the connection. A
+//! [`Profile`] holds the numbers of all of them, with their sources.
 //!
 //! # Not modelled
 //! The physical layer: a radio condition is a set of numbers.
@@ -18,6 +19,7 @@ mod link;
 mod modem;
 mod nat;
 mod profile;
+mod rlf;
 mod rrc;
 
 pub use link::{
@@ -25,7 +27,8 @@ pub use link::{
     Handover, Link, LinkConfig, Lost, OPPORTUNITY, Path, Slot, TableError, Trace, TraceError,
     normal,
 };
-pub use modem::{Cell, Modem, ModemConfig, ModemEvent};
+pub use modem::{Auto, Cell, Modem, ModemConfig, ModemEvent};
 pub use nat::{Expiry, Nat, NatConfig, Passage};
-pub use profile::{Carrier, Dns, Profile, ProfileError, builtin_names};
-pub use rrc::{Rrc, RrcConfig, RrcEvent};
+pub use profile::{Carrier, Dns, Profile, ProfileError, ServerFate, builtin_names};
+pub use rlf::{Rlf, RlfConfig, RlfEvent};
+pub use rrc::{FastRelease, Rrc, RrcConfig, RrcEvent};

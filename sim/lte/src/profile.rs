@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LinkConfig, ModemConfig, NatConfig, RrcConfig};
+use crate::{LinkConfig, ModemConfig, NatConfig, RlfConfig, RrcConfig};
 
 /// A network a device may find itself in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -19,9 +19,15 @@ pub struct Profile {
     /// The radio connection's numbers.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rrc: RrcConfig,
+    /// What an outage does to it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rlf: RlfConfig,
     /// The numbers of the carrier's address translation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub nat: NatConfig,
+    /// What becomes of the servers' machines.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub server: ServerFate,
     /// What else the carrier does.
     #[serde(default, skip_serializing_if = "is_default")]
     pub carrier: Carrier,
@@ -29,6 +35,16 @@ pub struct Profile {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// What becomes of the servers' machines without a word to anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerFate {
+    /// They vanish from the network; 0: they do not.
+    pub leave_after_ms: u64,
+    /// So long; 0: for ever. They come back without a memory.
+    pub leave_for_ms: u64,
 }
 
 /// The carrier's core network.
@@ -121,6 +137,10 @@ const BUILTIN: &[(&str, &str)] = builtin![
     "registration-flaky",
     "ip-lose",
     "roaming",
+    "rlf-flymode",
+    "half-open-server",
+    "psm",
+    "edrx",
 ];
 
 /// Names of the profiles that come with airbench.
@@ -176,6 +196,7 @@ impl Profile {
         let cell = self.modem.cell.check();
         cell.map_err(|what| format!("modem.cell.{what}"))?;
         self.rrc.check().map_err(|what| format!("rrc.{what}"))?;
+        self.rlf.check().map_err(|what| format!("rlf.{what}"))?;
         if let Some(handover) = &self.link.handover {
             handover
                 .check()

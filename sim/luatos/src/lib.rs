@@ -45,6 +45,7 @@ pub use config::{Config, Core, Identity, PowerOnReason, Scripts, Tunables};
 pub use devices::{Bus, Device, DeviceError};
 pub use flash::{Flash, Otp};
 pub use fs::Volume;
+pub use libs::modem_settings::ModemWish;
 pub use libs::pm::WakeUp;
 pub use libs::sms::Sms;
 pub use libs::wlan::AccessPoint;

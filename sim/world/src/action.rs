@@ -38,6 +38,9 @@ pub enum Action {
     Faults(Faults),
     /// Stops or starts the airtun server; its connections are reset.
     Server(bool),
+    /// Takes the servers' machines off the network without a word, or puts them
+    /// back: what they had is forgotten.
+    Host(bool),
     /// A peer sends bytes to a UART, at this baud rate or the device's own.
     Uart {
         /// LuatOS id of the port.

@@ -53,6 +53,12 @@ impl World {
         self.fault(&Action::Flapping(Some(flapping)), Action::Flapping(before))
     }
 
+    /// The servers' machines are off the network; what they had is forgotten.
+    pub fn without_hosts(&mut self) -> Result<Fault<'_>, WorldError> {
+        let before = self.has_hosts();
+        self.fault(&Action::Host(false), Action::Host(before))
+    }
+
     /// There is no SIM in the slot.
     pub fn without_sim(&mut self) -> Result<Fault<'_>, WorldError> {
         let before = self.board_mut().modem_mut().config().sim;

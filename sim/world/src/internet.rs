@@ -77,6 +77,10 @@ pub(crate) struct Internet {
     /// Ports beyond the usual ones, by address.
     ports: BTreeMap<Ipv4Addr, BTreeSet<u16>>,
     serving: bool,
+    /// The servers' machines are on the network.
+    reachable: bool,
+    /// When they leave it and come back by themselves.
+    changes: Queue<bool>,
     packets: VecDeque<Vec<u8>>,
     events: Vec<Event>,
 }
@@ -124,6 +128,15 @@ impl Internet {
             }
             names.insert(name.to_ascii_lowercase(), address);
         }
+        let fate = &setup.profile.server;
+        let mut changes = Queue::default();
+        if fate.leave_after_ms > 0 {
+            let leave = Instant::from_millis(fate.leave_after_ms);
+            changes.push(leave, false);
+            if fate.leave_for_ms > 0 {
+                changes.push(leave + Duration::from_millis(fate.leave_for_ms), true);
+            }
+        }
         Self {
             seed: setup.seed,
             epoch: setup.epoch,
@@ -138,6 +151,8 @@ impl Internet {
             relays,
             ports,
             serving: true,
+            reachable: true,
+            changes,
             packets: VecDeque::new(),
             events: Vec::new(),
         }
@@ -237,6 +252,9 @@ impl Internet {
     fn deliver(&mut self, now: Instant, to: Ipv4Addr, packet: Vec<u8>) {
         let Some(index) = self.host(to) else { return };
         let host = &mut self.hosts[index];
+        if !self.reachable && matches!(host.service, Service::Guest(..)) {
+            return;
+        }
         if let Some((protocol, port)) = destination(&packet).filter(|_| host.service.any_port()) {
             if protocol == TCP && host.ports.insert(port) {
                 host.stack.listen(port);
@@ -258,6 +276,9 @@ impl Internet {
 
     /// Lets everything that is due by `now` happen.
     pub(crate) fn poll(&mut self, now: Instant) {
+        while let Some((_, reachable)) = self.changes.pop_due(now) {
+            self.set_hosts(now, reachable);
+        }
         while let Some((_, packet)) = self.questions.pop_due(now) {
             if let Some(to) = address(&packet, 16) {
                 self.deliver(now, to, packet);
@@ -294,8 +315,11 @@ impl Internet {
                 .push(Event::new(now, Source::Server, kind, bytes));
         }
         host.stack.poll(now);
+        let cut = !self.reachable && matches!(host.service, Service::Guest(..));
         while let Some(packet) = host.stack.transmit() {
-            self.packets.push_back(packet);
+            if !cut {
+                self.packets.push_back(packet);
+            }
         }
         let wakes = [host.stack.next_wake(now), host.service.next_wake()];
         host.wake = Instant::earliest(wakes);
@@ -304,6 +328,11 @@ impl Internet {
     /// The servers answer.
     pub(crate) fn is_serving(&self) -> bool {
         self.serving
+    }
+
+    /// The servers' machines are on the network.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reachable
     }
 
     /// Stops or starts the servers (airtun, broker, origin). Stopping resets
@@ -327,6 +356,30 @@ impl Internet {
                 host.service.reset(&mut host.stack, &mut self.guest);
             }
             self.work(now, index);
+        }
+    }
+
+    /// Takes the servers' machines (airtun, broker, origin) off the network or puts
+    /// them back. Nobody is told of it, and they come back without a memory: what
+    /// is sent on an old connection is then answered with a RST.
+    pub(crate) fn set_hosts(&mut self, now: Instant, reachable: bool) {
+        if self.reachable == reachable {
+            return;
+        }
+        self.reachable = reachable;
+        let text = if reachable {
+            "servers back on the network"
+        } else {
+            "servers gone from the network"
+        };
+        self.events
+            .push(Event::new(now, Source::Server, Kind::State, text));
+        for index in 0..self.hosts.len() {
+            let host = &mut self.hosts[index];
+            if !reachable && matches!(host.service, Service::Guest(..)) {
+                host.service.reset(&mut host.stack, &mut self.guest);
+                self.work(now, index);
+            }
         }
     }
 
@@ -358,8 +411,12 @@ impl Internet {
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         let hosts = self.hosts.iter().filter_map(|host| host.wake);
-        let asked = self.questions.next_time();
-        hosts.chain(self.guest.next_wake()).chain(asked).min()
+        let others = [
+            self.guest.next_wake(),
+            self.questions.next_time(),
+            self.changes.next_time(),
+        ];
+        hosts.chain(others.into_iter().flatten()).min()
     }
 }
 

@@ -22,6 +22,7 @@ mod fault;
 mod guest;
 mod internet;
 mod pipe;
+mod radio;
 mod relay;
 mod service;
 mod setup;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airbench_board::{Board, BoardError};
 use airbench_clock::Instant;
-use airbench_lte::{Direction, Link, Nat, Passage, Path, Rrc};
+use airbench_lte::{Direction, Link, Nat, Passage, Path, Rlf, Rrc};
 use airbench_luatos::{Config, Secrets, Tunables};
 use airbench_trace::{Event, Hash, Kind, Log, Retention, Source};
 use airbench_uart::Framing;
@@ -50,9 +50,10 @@ type Sink = Box<dyn FnMut(&Event) + Send>;
 /// A board, its link, and the internet behind it.
 pub struct World {
     now: Instant,
-    board: Board,
-    link: Link,
-    rrc: Rrc,
+    pub(crate) board: Board,
+    pub(crate) link: Link,
+    pub(crate) rrc: Rrc,
+    pub(crate) rlf: Rlf,
     nat: Nat,
     dead_bearer: bool,
     internet: Internet,
@@ -85,6 +86,7 @@ impl World {
             board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),
             rrc: Rrc::new(setup.profile.rrc.clone(), setup.seed),
+            rlf: Rlf::new(setup.profile.rlf.clone()),
             nat: Nat::new(setup.profile.nat.clone()),
             dead_bearer: setup.profile.carrier.dead_bearer,
             internet: Internet::new(setup),
@@ -137,6 +139,11 @@ impl World {
     /// The servers answer.
     pub(crate) fn is_serving(&self) -> bool {
         self.internet.is_serving()
+    }
+
+    /// The servers' machines are on the network.
+    pub(crate) fn has_hosts(&self) -> bool {
+        self.internet.is_reachable()
     }
 
     /// What impairs one direction of the link.
@@ -193,6 +200,7 @@ impl World {
                 self.internet.publish(now, topic, payload, *qos, *retain);
             }
             Action::Server(on) => self.internet.set_serving(now, *on),
+            Action::Host(on) => self.internet.set_hosts(now, *on),
             Action::Uart { id, bytes, baud } => {
                 let framing = baud.map(|baud| Framing {
                     baud,
@@ -218,7 +226,7 @@ impl World {
     pub fn next_wake(&self) -> Option<Instant> {
         let wakes = [
             self.link.next_wake(),
-            self.rrc.next_wake(),
+            self.radio_wake(),
             self.board.next_wake(),
             self.internet.next_wake(),
         ];
@@ -251,17 +259,19 @@ impl World {
             self.collect();
         }
         self.record_losses();
-        self.drive_rrc(at);
+        self.drive_radio(at);
         self.internet.poll(at);
         self.collect();
         let outside = [
             self.link.next_wake(),
             self.internet.next_wake(),
-            self.rrc.next_wake(),
+            self.radio_wake(),
         ];
         let horizon = Instant::earliest(outside).unwrap_or(end).min(end);
         let horizon = horizon.min(at + LOOK_AHEAD);
         let polled = self.board.poll(at, horizon);
+        // Before what Lua did ahead of time.
+        self.drive_radio(at);
         self.collect();
         Ok(polled?)
     }
@@ -325,18 +335,7 @@ impl World {
         }
     }
 
-    /// Changes of the radio connection that are due by `at`.
-    fn drive_rrc(&mut self, at: Instant) {
-        if !self.rrc.is_modelled() {
-            return;
-        }
-        self.rrc.set_fast_release(self.board.fast_release());
-        while let Some(event) = self.rrc.poll(at) {
-            self.record(Event::new(at, Source::Modem, Kind::State, event.name()));
-        }
-    }
-
-    fn lose(&mut self, at: Instant, why: &str) {
+    pub(crate) fn lose(&mut self, at: Instant, why: &str) {
         self.stats.packets_lost += 1;
         self.record(Event::new(at, Source::Link, Kind::PacketDrop, why));
     }
@@ -357,9 +356,11 @@ impl World {
             Direction::Down => self.stats.packets_down += 1,
         }
         // Lua may be ahead of the connection's own changes.
-        self.drive_rrc(at);
-        let start = self.rrc.start(at, direction);
-        self.link.send(at, start, direction, packet);
+        self.drive_radio(at);
+        match self.rrc.start(at, direction) {
+            Some(start) => self.link.send(at, start, direction, packet),
+            None => self.lose(at, "down psm"),
+        }
         self.record_losses();
     }
 
@@ -381,7 +382,7 @@ impl World {
         }
     }
 
-    fn record(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event) {
         let noted = matches!(
             (event.source, event.kind),
             (Source::Modem, Kind::State) | (Source::Board, Kind::Power) | (_, Kind::PacketDrop)

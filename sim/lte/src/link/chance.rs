@@ -63,12 +63,26 @@ fn certain() -> f64 {
 impl GilbertElliott {
     /// The share of packets lost in the long run.
     pub fn mean_loss(&self) -> f64 {
-        (self.r * self.good_loss + self.p * self.bad_loss) / (self.p + self.r)
+        let bad = self.bad_share();
+        (1.0 - bad) * self.good_loss + bad * self.bad_loss
     }
 
-    /// The autocorrelation of losses at lag 1.
+    /// The share of packets that meet the bad state; a chain that never changes
+    /// begins, and stays, in the good one.
+    fn bad_share(&self) -> f64 {
+        if self.p + self.r > 0.0 {
+            self.p / (self.p + self.r)
+        } else {
+            0.0
+        }
+    }
+
+    /// The autocorrelation of losses at lag 1; 0 where all packets fare alike.
     pub fn correlation(&self) -> f64 {
-        let (bad, loss) = (self.p / (self.p + self.r), self.mean_loss());
+        let (bad, loss) = (self.bad_share(), self.mean_loss());
+        if loss <= 0.0 || loss >= 1.0 {
+            return 0.0;
+        }
         let spread = self.bad_loss - self.good_loss;
         bad * (1.0 - bad) * spread * spread * (1.0 - self.p - self.r) / (loss * (1.0 - loss))
     }
@@ -97,6 +111,13 @@ pub struct FourState {
 impl FourState {
     /// How often each of the four states is visited in the long run.
     pub fn stationary(&self) -> [f64; 4] {
+        if self.p13 <= 0.0 {
+            let good = 1.0 / (1.0 + self.p14);
+            return [good, 0.0, 0.0, good * self.p14];
+        }
+        if self.p31 <= 0.0 && self.p32 <= 0.0 {
+            return [0.0, 0.0, 1.0, 0.0];
+        }
         let burst = self.p13 / self.p31;
         let within = if self.p32 > 0.0 {
             burst * self.p32 / self.p23
@@ -113,10 +134,13 @@ impl FourState {
         burst + alone
     }
 
-    /// The autocorrelation of losses at lag 1.
+    /// The autocorrelation of losses at lag 1; 0 where all packets fare alike.
     pub fn correlation(&self) -> f64 {
         let [_, _, burst, _] = self.stationary();
         let loss = self.mean_loss();
+        if loss <= 0.0 || loss >= 1.0 {
+            return 0.0;
+        }
         let both = burst * (1.0 - self.p31 - self.p32);
         (both - loss * loss) / (loss * (1.0 - loss))
     }

@@ -138,6 +138,16 @@ impl Link {
         self.outage
     }
 
+    /// Nothing passes at `now`; times must not run backwards.
+    pub fn is_down(&mut self, now: Instant) -> bool {
+        self.outage || self.flapping.as_mut().is_some_and(|f| f.is_down(now))
+    }
+
+    /// When an outage begins or ends by itself.
+    pub fn next_change(&self) -> Option<Instant> {
+        self.flapping.as_ref().map(|flapper| flapper.until)
+    }
+
     /// Outages that come by themselves, if they do.
     pub fn flapping(&self) -> Option<&Flapping> {
         self.flapping.as_ref().map(|flapper| &flapper.config)
@@ -163,8 +173,7 @@ impl Link {
         direction: Direction,
         packet: Vec<u8>,
     ) {
-        let down = self.flapping.as_mut().is_some_and(|f| f.is_down(now));
-        let outage = self.outage || down;
+        let outage = self.is_down(now);
         let gap = self
             .handover
             .as_ref()

@@ -9,7 +9,8 @@ use airbench_lua32::{Func, Kind};
 
 use crate::args::{Args, Call, Results};
 use crate::dispatch;
-use crate::libs::{Library, modem_settings};
+use crate::libs::Library;
+use crate::libs::modem_settings::{self, ModemWish, Release};
 use crate::message::{Arg, Message};
 use crate::runtime::{Level, Runtime};
 
@@ -59,14 +60,13 @@ const FUNCTIONS: &[(&str, Func<Runtime>)] = &[
     ("simid", simid),
     ("simPin", sim_pin),
     ("flymode", flymode),
-    ("rtime", release_time),
-    ("setAuto", |_| Ok(0)),
+    ("rtime", modem_settings::release_time),
+    ("setAuto", modem_settings::set_auto),
     ("reqCellInfo", request_cell_info),
     ("getCellInfo", cell_info),
     ("scell", serving_cell),
     ("reset", |cx| {
-        cx.host().mobile.reset_request = true;
-        cx.host().touch_outside();
+        cx.host().wish(ModemWish::Restart);
         Ok(0)
     }),
     ("dataTraffic", data_traffic),
@@ -108,24 +108,24 @@ pub struct Mobile {
     denied: bool,
     /// The SIM's PIN while it is wanted, and the tries left.
     pin: Option<(String, u32)>,
-    /// The right PIN was given; the board tells the modem.
-    pub pin_given: bool,
-    /// The release that `rtime` asks for, after so much silence.
-    pub fast_release: Option<Duration>,
+    /// What the script wants of the modem; the board tells it.
+    pub wishes: Vec<ModemWish>,
+    /// The release that `rtime` asks for.
+    pub(crate) release: Option<Release>,
+    /// The network is asked for power saving mode.
+    pub(crate) psm: bool,
+    /// `setAuto` has the cell looked at this often.
+    pub(crate) cell_period: Option<Duration>,
     ipv6: bool,
     sync_time: bool,
-    cell_info_at: Option<Instant>,
+    pub(crate) cell_info_at: Option<Instant>,
     cell_info: bool,
     apn: Option<String>,
     /// Bytes up and down since the script cleared them.
     traffic: [u64; 2],
-    /// The script wants the protocol stack restarted; the board tells the modem.
-    pub reset_request: bool,
     /// The address, while there is one.
     pub(crate) address: Option<Ipv4Addr>,
     flight_mode: bool,
-    /// The script wants flight mode on or off; the board tells the modem.
-    pub flight_request: Option<bool>,
 }
 
 impl Default for Mobile {
@@ -137,18 +137,18 @@ impl Default for Mobile {
             registered_as: 1,
             denied: false,
             pin: None,
-            pin_given: false,
-            fast_release: None,
+            wishes: Vec::new(),
+            release: None,
+            psm: false,
+            cell_period: None,
             ipv6: false,
             sync_time: true,
             cell_info_at: None,
             cell_info: false,
             apn: None,
             traffic: [0; 2],
-            reset_request: false,
             address: None,
             flight_mode: false,
-            flight_request: None,
         }
     }
 }
@@ -161,7 +161,7 @@ impl Mobile {
 
     /// The script wants something of the modem.
     pub fn wants_modem(&self) -> bool {
-        self.reset_request || self.pin_given || self.flight_request.is_some()
+        !self.wishes.is_empty()
     }
 
     /// Packets went this way.
@@ -184,7 +184,8 @@ impl Runtime {
     /// Cell information that has come by `now`.
     pub(crate) fn drive_mobile(&mut self, now: Instant) {
         if self.mobile.cell_info_at.is_some_and(|at| at <= now) {
-            self.mobile.cell_info_at = None;
+            let period = self.mobile.cell_period;
+            self.mobile.cell_info_at = period.map(|period| now + period);
             self.mobile.cell_info = self.mobile.is_registered();
             self.publish("CELL_INFO_UPDATE", Vec::new());
         }
@@ -202,8 +203,11 @@ impl Runtime {
                 self.mobile.sim = true;
                 self.mobile.pin = None;
             }
+            ModemEvent::SimCheck => {
+                self.line("prvSimCheck 494:sim error and reset stack".to_owned());
+            }
             ModemEvent::SimLocked => {
-                self.mobile.pin = Some((modem.pin.clone(), PIN_TRIES));
+                self.mobile.pin = Some((modem.pin.clone(), modem.pin_tries));
             }
             ModemEvent::Rejected(cause) => {
                 self.mobile.denied = true;
@@ -243,6 +247,7 @@ impl Runtime {
             | ModemEvent::BearerActive
             | ModemEvent::TimeSync
             | ModemEvent::Losing
+            | ModemEvent::NetCheck
             | ModemEvent::LinkUp => {}
         }
         self.bus.push_back(Message::Modem(event, address));
@@ -260,6 +265,8 @@ pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) 
         ModemEvent::SimReady
         | ModemEvent::SimMissing
         | ModemEvent::SimLocked
+        | ModemEvent::SimCheck
+        | ModemEvent::NetCheck
         | ModemEvent::Rejected(_)
         | ModemEvent::Losing
         | ModemEvent::NumberRead => "",
@@ -289,6 +296,8 @@ pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) 
         ModemEvent::LinkDown => ("IP_LOSE", vec![Arg::Integer(LWIP_GP)]),
         ModemEvent::PdpActive
         | ModemEvent::BearerActive
+        | ModemEvent::SimCheck
+        | ModemEvent::NetCheck
         | ModemEvent::Rejected(_)
         | ModemEvent::Losing => return Ok(0),
     };
@@ -383,8 +392,6 @@ fn simid(cx: &mut Call<'_>) -> Results {
 /// `PIN_VERIFY` and `PIN_UNBLOCK`; between them are operations with the PIN.
 const PIN_VERIFY: i32 = 0;
 const PIN_UNBLOCK: i32 = 4;
-/// Wrong PINs that a SIM bears (3GPP TS 31.101).
-const PIN_TRIES: u32 = 3;
 
 /// `simPin(id, operation, pin, new)`: ready, or whether the operation succeeded.
 /// A blocked SIM stays so: nobody has its PUK.
@@ -402,9 +409,10 @@ fn sim_pin(cx: &mut Call<'_>) -> Results {
             let right = *tries > 0 && given.as_ref() == Some(pin);
             if right && operation == PIN_VERIFY {
                 mobile.pin = None;
-                mobile.pin_given = true;
+                mobile.wishes.push(ModemWish::Unlock);
             } else if !right {
                 *tries = tries.saturating_sub(1);
+                mobile.wishes.push(ModemWish::WrongPin);
             }
             right
         }
@@ -412,22 +420,6 @@ fn sim_pin(cx: &mut Call<'_>) -> Results {
     cx.host().touch_outside();
     cx.push_boolean(done);
     Ok(1)
-}
-
-/// Longest silence that `rtime` can ask for, in seconds.
-const RELEASE_MAXIMUM: i32 = 20;
-
-/// `rtime(seconds, …)`: asks the network for a release after that much silence;
-/// 0 does not, 1 acts as 2.
-fn release_time(cx: &mut Call<'_>) -> Results {
-    let seconds = cx.opt_integer(1, 0)?;
-    let span = match seconds {
-        ..=0 => None,
-        seconds => Some(seconds.clamp(2, RELEASE_MAXIMUM)),
-    };
-    let release = span.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into()));
-    cx.host().mobile.fast_release = release;
-    Ok(0)
 }
 
 fn request_cell_info(cx: &mut Call<'_>) -> Results {
@@ -542,7 +534,7 @@ fn flymode(cx: &mut Call<'_>) -> Results {
         let on = cx.to_boolean(2);
         let rt = cx.host();
         rt.mobile.flight_mode = on;
-        rt.mobile.flight_request = Some(on);
+        rt.wish(ModemWish::FlightMode(on));
         if on {
             rt.mobile.registered = false;
         }

@@ -111,6 +111,11 @@ impl Runtime {
         }
     }
 
+    /// The script has chosen power saving mode (`pm.power(pm.WORK_MODE, 3)`).
+    pub(crate) fn saves_power(&self) -> bool {
+        self.power.psm
+    }
+
     /// The sleep mode the chip goes into now, if it does: the script waits,
     /// asked for deep sleep, and neither USB nor the modem keeps it awake.
     pub fn sleep_due(&self) -> Option<i32> {

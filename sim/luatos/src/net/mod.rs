@@ -312,6 +312,13 @@ impl Network {
         socket.map_or_else(Vec::new, |socket| socket.resolved.clone())
     }
 
+    /// A name is asked for, a connection is being made, or bytes wait for their
+    /// acknowledgement.
+    pub(crate) fn is_busy(&self) -> bool {
+        let mut sockets = self.sockets.values();
+        sockets.any(|socket| socket.is_busy(&*self.stack))
+    }
+
     /// There is a link.
     pub(crate) fn is_up(&self) -> bool {
         self.up

@@ -118,6 +118,14 @@ impl Socket {
         }
     }
 
+    /// A connection is being made, or bytes are on their way.
+    pub(super) fn is_busy(&self, stack: &dyn IpStack) -> bool {
+        let unacknowledged = |tcp| stack.tcp_status(tcp).unacknowledged > 0;
+        (stage::DNS..stage::ONLINE).contains(&self.stage())
+            || !self.backlog.is_empty()
+            || self.tcp.is_some_and(unacknowledged)
+    }
+
     /// Tells the owner of an event, and the log if it is debugged.
     pub(super) fn tell(&mut self, notices: &mut Notices, event: Option<SocketEvent>, low: Low) {
         let trace = self.debug.then(|| Trace {

@@ -1,126 +1,16 @@
 //! The modem's control plane: SIM, attach, network time, address.
 
+mod config;
+mod event;
+
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use airbench_clock::{Instant, Rng};
-use serde::{Deserialize, Serialize};
 
-/// The modem's numbers. Times run from power-on or from the step named.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModemConfig {
-    /// A SIM is in the slot.
-    pub sim: bool,
-    /// Power-on to the SIM's answer (or to noticing that there is none).
-    pub sim_ready_ms: u64,
-    /// SIM ready to an active data context.
-    pub attach_ms: u64,
-    /// The attach takes up to this much longer, at random.
-    pub attach_jitter_ms: u64,
-    /// The network sends its time.
-    pub nitz: bool,
-    /// Active context to the time message.
-    pub nitz_ms: u64,
-    /// Active context to `IP_READY`.
-    pub ip_ready_ms: u64,
-    /// The address the device gets.
-    pub address: Ipv4Addr,
-    /// The carrier's name servers.
-    pub dns: Vec<Ipv4Addr>,
-    /// The SIM wants this PIN; empty: none.
-    #[serde(skip_serializing_if = "is_default")]
-    pub pin: String,
-    /// The network refuses the device with this cause (3GPP TS 24.301, 9.9.3.9);
-    /// 0: it does not.
-    #[serde(skip_serializing_if = "is_default")]
-    pub reject_cause: u8,
-    /// How often it refuses before it accepts; 0: for ever.
-    #[serde(skip_serializing_if = "is_default")]
-    pub reject_times: u32,
-    /// `mobile.status()` of a registered device; 0: 1, the home network.
-    #[serde(skip_serializing_if = "is_default")]
-    pub status: i32,
-    /// Active context to its loss; 0: it is not lost by itself.
-    #[serde(skip_serializing_if = "is_default")]
-    pub lose_after_ms: u64,
-    /// A loss to the next attach; 0: only flight mode or a reset brings it back.
-    #[serde(skip_serializing_if = "is_default")]
-    pub recover_ms: u64,
-    /// The serving cell.
-    #[serde(skip_serializing_if = "is_default")]
-    pub cell: Cell,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// What the device measures of its cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cell {
-    /// Reference signal received power, dBm.
-    pub rsrp: i32,
-    /// Reference signal received quality, dB.
-    pub rsrq: i32,
-    /// Signal to noise, dB.
-    pub snr: i32,
-    /// 10 log10 of the resource blocks that RSSI is measured over, dB.
-    pub blocks_db: i32,
-    /// E-UTRAN cell identity.
-    pub eci: i32,
-    /// Tracking area code.
-    pub tac: i32,
-}
-
-impl Default for Cell {
-    /// Good reception in a test network's cell of 40 blocks.
-    fn default() -> Self {
-        Self {
-            rsrp: -90,
-            rsrq: -9,
-            snr: 17,
-            blocks_db: 16,
-            eci: 0x0123_4501,
-            tac: 0x1234,
-        }
-    }
-}
-
-impl Cell {
-    /// What is wrong with it: key, value, and what it may be.
-    pub fn check(&self) -> Result<(), String> {
-        for (key, value, least, most) in [
-            ("rsrp", self.rsrp, -200, 0),
-            ("rsrq", self.rsrq, -50, 20),
-            ("snr", self.snr, -50, 50),
-            ("blocks_db", self.blocks_db, 0, 30),
-        ] {
-            if !(least..=most).contains(&value) {
-                return Err(format!(
-                    "{key} is {value}, it must lie in {least} to {most}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Received signal strength, dBm (3GPP TS 36.214: RSRQ = N RSRP / RSSI).
-    pub fn rssi(&self) -> i32 {
-        self.rsrp - self.rsrq + self.blocks_db
-    }
-
-    /// Signal quality of `AT+CSQ`, 0 to 31.
-    pub fn csq(&self) -> i32 {
-        match self.rssi() {
-            ..=-113 => 0,
-            -52.. => 31,
-            rssi => (rssi + 113) >> 1,
-        }
-    }
-}
+use config::PIN_TRIES;
+pub use config::{Cell, ModemConfig};
+pub use event::ModemEvent;
 
 /// Causes after which a device tries no more until SIM or power change (TS
 /// 24.301, 5.5.1.2.5).
@@ -134,80 +24,29 @@ const RETRY_AFTER: Duration = Duration::from_millis(12_300);
 const LONG_RETRY: Duration = Duration::from_secs(720);
 const ATTEMPTS: u32 = 5;
 
-impl Default for ModemConfig {
-    /// The suggested defaults of the time-line in `docs/firmware-facts.md`.
-    fn default() -> Self {
-        Self {
-            sim: true,
-            sim_ready_ms: 1200,
-            attach_ms: 1300,
-            attach_jitter_ms: 0,
-            nitz: true,
-            nitz_ms: 60,
-            ip_ready_ms: 3,
-            address: Ipv4Addr::new(10, 64, 12, 34),
-            dns: vec![Ipv4Addr::new(10, 0, 0, 53), Ipv4Addr::new(10, 0, 1, 53)],
-            pin: String::new(),
-            reject_cause: 0,
-            reject_times: 0,
-            status: 0,
-            lose_after_ms: 0,
-            recover_ms: 0,
-            cell: Cell::default(),
-        }
-    }
-}
-
-/// What the modem tells the firmware.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModemEvent {
-    /// The SIM is initialised.
-    SimReady,
-    /// There is no SIM.
-    SimMissing,
-    /// The SIM wants its PIN.
-    SimLocked,
-    /// The network refuses the device, with this cause.
-    Rejected(u8),
-    /// The context is about to be lost; nobody is told of this.
-    Losing,
-    /// The subscriber number was read.
-    NumberRead,
-    /// The data context is active: packets flow from now on.
-    PdpActive,
-    /// The bearer is up.
-    BearerActive,
-    /// The network sent its time.
-    TimeSync,
-    /// The firmware is told of the address.
-    LinkUp,
-    /// The address is gone.
-    LinkDown,
-}
-
-impl ModemEvent {
-    /// A word for the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SimReady => "sim-ready",
-            Self::SimMissing => "no-sim",
-            Self::SimLocked => "pin-wanted",
-            Self::Rejected(_) => "refused",
-            Self::Losing => "context-loss",
-            Self::NumberRead => "number-read",
-            Self::PdpActive => "pdp-active",
-            Self::BearerActive => "bearer-active",
-            Self::TimeSync => "time-sync",
-            Self::LinkUp => "link-up",
-            Self::LinkDown => "link-down",
-        }
-    }
-}
-
 /// A SIM ready to a number read; a guess within the order of the samples.
 const NUMBER_AFTER: Duration = Duration::from_millis(120);
 /// Context to bearer line in the sample log: 5906 and 5908 ms.
 const BEARER_AFTER: Duration = Duration::from_millis(2);
+
+/// A SIM pulled to the loss of the context: 137 to 247 ms in an Air780EPM's log.
+const PULL_TO_LOSS: Duration = Duration::from_millis(200);
+/// A check to the SIM's answer, or to noticing that there is none: 346 ms, and
+/// 175 to 181 ms in the same log.
+const CHECK_TO_READY: Duration = Duration::from_millis(346);
+const CHECK_TO_MISSING: Duration = Duration::from_millis(178);
+/// `mobile.reset` and what else restarts the protocol stack; the core's sources do
+/// not tell how long it takes.
+const STACK_RESTART: Duration = Duration::from_millis(500);
+
+/// What the modem does by itself once `mobile.setAuto` has asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Auto {
+    /// It looks for a missing SIM this often.
+    pub sim: Option<Duration>,
+    /// It restarts the stack after so long without a network.
+    pub network: Option<Duration>,
+}
 
 /// The modem's control plane.
 #[derive(Debug)]
@@ -223,6 +62,7 @@ pub struct Modem {
     unlocked: bool,
     /// Refusals since power-on or the latest change of the SIM.
     refused: u32,
+    auto: Auto,
 }
 
 impl Modem {
@@ -238,6 +78,7 @@ impl Modem {
             flight_mode: false,
             unlocked: false,
             refused: 0,
+            auto: Auto::default(),
         }
     }
 
@@ -262,22 +103,77 @@ impl Modem {
         self.flight_mode = false;
         self.unlocked = false;
         self.refused = 0;
+        self.auto = Auto::default();
+    }
+
+    /// `mobile.setAuto`: from now on.
+    pub fn set_auto(&mut self, now: Instant, auto: Auto) {
+        self.auto = auto;
+        self.agenda
+            .retain(|(_, event)| !matches!(event, ModemEvent::SimCheck | ModemEvent::NetCheck));
+        if !self.sim_ready && !self.is_planned(ModemEvent::SimReady) {
+            self.plan_check(now, auto.sim, ModemEvent::SimCheck);
+        }
+        if !self.up {
+            self.plan_check(now, auto.network, ModemEvent::NetCheck);
+        }
+    }
+
+    fn is_planned(&self, event: ModemEvent) -> bool {
+        self.agenda.iter().any(|(_, planned)| *planned == event)
+    }
+
+    fn plan_check(&mut self, now: Instant, period: Option<Duration>, event: ModemEvent) {
+        if let Some(period) = period.filter(|_| self.powered && !self.is_planned(event)) {
+            self.plan(now + period, event);
+        }
+    }
+
+    /// Equal times keep their order.
+    fn plan(&mut self, at: Instant, event: ModemEvent) {
+        let place = self.agenda.partition_point(|(of, _)| *of <= at);
+        self.agenda.insert(place, (at, event));
+    }
+
+    /// The protocol stack begins anew: it looks for the SIM if it has none, and
+    /// attaches.
+    pub fn restart(&mut self, now: Instant) {
+        self.lose_context(now, Some(STACK_RESTART));
+        self.look_for_sim(now);
+    }
+
+    fn look_for_sim(&mut self, now: Instant) {
+        use ModemEvent::{SimLocked, SimMissing, SimReady};
+        let planned = [SimReady, SimMissing, SimLocked].map(|event| self.is_planned(event));
+        if self.powered && !self.sim_ready && planned == [false; 3] {
+            self.detect_sim(now);
+        }
+    }
+
+    /// A wrong PIN was given.
+    pub fn count_wrong_pin(&mut self) {
+        self.config.pin_tries = self.config.pin_tries.saturating_sub(1);
     }
 
     fn detect_sim(&mut self, now: Instant) {
         let at = now + Duration::from_millis(self.config.sim_ready_ms);
-        let event = match self.config.sim {
+        self.plan(at, self.sim_answer());
+    }
+
+    /// What the modem finds in the slot.
+    fn sim_answer(&self) -> ModemEvent {
+        match self.config.sim {
             true if self.config.pin.is_empty() || self.unlocked => ModemEvent::SimReady,
             true => ModemEvent::SimLocked,
             false => ModemEvent::SimMissing,
-        };
-        self.agenda.push_back((at, event));
+        }
     }
 
     /// The right PIN was given.
     pub fn unlock(&mut self, now: Instant) {
         if !self.unlocked && self.config.sim && self.powered {
             self.unlocked = true;
+            self.config.pin_tries = PIN_TRIES;
             self.agenda.push_front((now, ModemEvent::SimReady));
         }
     }
@@ -315,47 +211,53 @@ impl Modem {
             if self.refused > 0 && FINAL_CAUSES.contains(&cause) {
                 return;
             }
-            let event = ModemEvent::Rejected(cause);
-            self.agenda.push_back((now + REJECT_AFTER, event));
+            self.plan(now + REJECT_AFTER, ModemEvent::Rejected(cause));
             return;
         }
         let config = &self.config;
         let jitter = self.rng.below(config.attach_jitter_ms + 1);
         let pdp = now + Duration::from_millis(config.attach_ms + jitter);
-        self.agenda.push_back((pdp, ModemEvent::PdpActive));
-        self.agenda
-            .push_back((pdp + BEARER_AFTER, ModemEvent::BearerActive));
-        let at = pdp + Duration::from_millis(config.ip_ready_ms);
-        self.agenda.push_back((at, ModemEvent::LinkUp));
-        if config.lose_after_ms > 0 {
-            let at = pdp + Duration::from_millis(config.lose_after_ms);
-            self.agenda.push_back((at, ModemEvent::Losing));
+        let lost = pdp + Duration::from_millis(config.lose_after_ms);
+        let up = pdp + Duration::from_millis(config.ip_ready_ms);
+        let time = pdp + Duration::from_millis(config.nitz_ms);
+        let (loses, nitz) = (config.lose_after_ms > 0, config.nitz);
+        self.plan(pdp, ModemEvent::PdpActive);
+        self.plan(pdp + BEARER_AFTER, ModemEvent::BearerActive);
+        self.plan(up, ModemEvent::LinkUp);
+        if loses {
+            self.plan(lost, ModemEvent::Losing);
         }
-        if config.nitz {
-            let at = pdp + Duration::from_millis(config.nitz_ms);
-            self.agenda.push_back((at, ModemEvent::TimeSync));
+        if nitz {
+            self.plan(time, ModemEvent::TimeSync);
         }
-        // A quick attach may overtake the number; equal times keep their order.
-        self.agenda.make_contiguous().sort_by_key(|(at, _)| *at);
     }
 
     /// The data context is lost now; the modem attaches again after
     /// `reattach` (`None`: it stays away).
     pub fn lose_context(&mut self, now: Instant, reattach: Option<Duration>) {
-        let flight = self.flight_mode;
-        self.agenda.retain(|(_, event)| {
-            use ModemEvent::{SimLocked, SimMissing, SimReady};
-            matches!(event, SimReady | SimMissing | SimLocked)
-                || (matches!(event, ModemEvent::Rejected(_)) && !flight)
-        });
-        if self.up {
-            self.agenda.push_front((now, ModemEvent::LinkDown));
-        }
+        self.drop_link(now, now);
         if let Some(span) = reattach
             && self.sim_ready
             && !self.flight_mode
         {
             self.attach(now + span);
+        }
+    }
+
+    /// What was planned for the context is off; the link goes down at `at`.
+    fn drop_link(&mut self, now: Instant, at: Instant) {
+        let flight = self.flight_mode;
+        self.agenda.retain(|(_, event)| {
+            use ModemEvent::{NetCheck, SimCheck, SimLocked, SimMissing, SimReady};
+            matches!(
+                event,
+                SimReady | SimMissing | SimLocked | SimCheck | NetCheck
+            ) || (matches!(event, ModemEvent::Rejected(_)) && !flight)
+        });
+        if self.up && at > now {
+            self.plan(at, ModemEvent::LinkDown);
+        } else if self.up {
+            self.agenda.push_front((now, ModemEvent::LinkDown));
         }
     }
 
@@ -366,6 +268,9 @@ impl Modem {
         }
         self.flight_mode = on;
         self.lose_context(now, (!on).then_some(Duration::ZERO));
+        if !on {
+            self.look_for_sim(now);
+        }
     }
 
     /// Flight mode is on.
@@ -380,7 +285,7 @@ impl Modem {
             return;
         }
         if present {
-            if !self.sim_ready {
+            if !self.sim_ready && self.config.hotplug {
                 self.agenda.clear();
                 self.detect_sim(now);
             }
@@ -389,8 +294,8 @@ impl Modem {
             self.unlocked = false;
             self.refused = 0;
             self.agenda.clear();
-            self.lose_context(now, None);
-            self.agenda.push_back((now, ModemEvent::SimMissing));
+            self.drop_link(now, now + PULL_TO_LOSS);
+            self.agenda.push_front((now, ModemEvent::SimMissing));
         }
     }
 
@@ -418,14 +323,33 @@ impl Modem {
         match event {
             ModemEvent::SimReady => {
                 self.sim_ready = true;
-                self.agenda
-                    .push_back((at + NUMBER_AFTER, ModemEvent::NumberRead));
+                self.plan(at + NUMBER_AFTER, ModemEvent::NumberRead);
                 if !self.flight_mode {
                     self.attach(at);
                 }
             }
-            ModemEvent::PdpActive => self.up = true,
-            ModemEvent::LinkDown => self.up = false,
+            ModemEvent::PdpActive => {
+                self.up = true;
+                self.agenda
+                    .retain(|(_, event)| *event != ModemEvent::NetCheck);
+            }
+            ModemEvent::LinkDown => {
+                self.up = false;
+                self.plan_check(at, self.auto.network, ModemEvent::NetCheck);
+            }
+            ModemEvent::SimMissing => {
+                self.plan_check(at, self.auto.sim, ModemEvent::SimCheck);
+            }
+            ModemEvent::SimCheck if self.config.sim => {
+                self.plan(at + CHECK_TO_READY, self.sim_answer());
+            }
+            ModemEvent::SimCheck => self.plan(at + CHECK_TO_MISSING, ModemEvent::SimMissing),
+            ModemEvent::NetCheck if !self.up => {
+                if !self.flight_mode {
+                    self.restart(at);
+                }
+                self.plan_check(at, self.auto.network, ModemEvent::NetCheck);
+            }
             ModemEvent::Rejected(cause) => self.after_refusal(at, cause),
             ModemEvent::Losing => {
                 let back = self.config.recover_ms;
@@ -481,11 +405,64 @@ mod tests {
         modem.power_on(Instant::ZERO);
         assert_eq!(run(&mut modem), [(1200, ModemEvent::SimMissing)]);
         modem.set_sim(Instant::from_millis(5000), true);
+        assert_eq!(run(&mut modem), [], "nobody looks");
+        modem.restart(Instant::from_millis(6000));
         assert_eq!(
             run(&mut modem).last().map(|(_, event)| *event),
             Some(ModemEvent::TimeSync)
         );
         assert!(modem.is_up());
+    }
+
+    /// The Air780EPM's log of its `setAuto(10000, …)` demo.
+    #[test]
+    fn the_modem_looks_for_a_sim_when_it_was_told_to() {
+        let mut modem = Modem::new(ModemConfig::default(), 1);
+        modem.power_on(Instant::ZERO);
+        run(&mut modem);
+        let auto = Auto {
+            sim: Some(Duration::from_secs(10)),
+            network: None,
+        };
+        modem.set_auto(Instant::from_millis(3000), auto);
+        modem.set_sim(Instant::from_millis(31_000), false);
+        let mut seen = Vec::new();
+        while let Some(at) = modem.next_wake().filter(|at| at.millis() < 55_000) {
+            if at.millis() > 45_000 && !modem.config().sim {
+                modem.set_sim(Instant::from_millis(45_000), true);
+            }
+            while let Some(event) = modem.poll(at) {
+                seen.push((at.millis(), event));
+            }
+        }
+        assert_eq!(
+            seen[..7],
+            [
+                (31_000, ModemEvent::SimMissing),
+                (31_200, ModemEvent::LinkDown),
+                (41_000, ModemEvent::SimCheck),
+                (41_178, ModemEvent::SimMissing),
+                (51_178, ModemEvent::SimCheck),
+                (51_524, ModemEvent::SimReady),
+                (51_644, ModemEvent::NumberRead),
+            ]
+        );
+        assert!(modem.is_up());
+    }
+
+    #[test]
+    fn a_stack_without_a_network_is_restarted_when_it_was_told_to() {
+        let mut modem = Modem::new(ModemConfig::default(), 1);
+        modem.power_on(Instant::ZERO);
+        run(&mut modem);
+        let auto = Auto {
+            sim: None,
+            network: Some(Duration::from_secs(60)),
+        };
+        modem.set_auto(Instant::from_millis(3000), auto);
+        modem.lose_context(Instant::from_millis(10_000), None);
+        let events = run(&mut modem);
+        assert!(events.contains(&(71_803, ModemEvent::LinkUp)), "{events:?}");
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! The radio connection between board and link: what the modem's state, an outage
+//! and time do to it.
+
+use std::time::Duration;
+
+use airbench_clock::Instant;
+use airbench_lte::RlfEvent;
+use airbench_trace::{Event, Kind, Source};
+
+use crate::world::World;
+
+impl World {
+    /// When the connection changes by itself.
+    pub(crate) fn radio_wake(&self) -> Option<Instant> {
+        let change = self.link.next_change().filter(|_| self.rlf.is_modelled());
+        Instant::earliest([self.rrc.next_wake(), self.rlf.next_wake(), change])
+    }
+
+    /// Changes of the connection that are due by `at`.
+    pub(crate) fn drive_radio(&mut self, at: Instant) {
+        if self.rlf.is_modelled() {
+            self.drive_failure(at);
+        }
+        if !self.rrc.is_modelled() {
+            return;
+        }
+        let (release, saves_power) = self.board.radio_wishes();
+        self.rrc.set_wishes(release, saves_power);
+        self.rrc.set_attached(at, self.board.is_online());
+        while let Some(event) = self.rrc.poll(at) {
+            self.radio_event(at, event.name());
+        }
+    }
+
+    /// What an outage does to the connection.
+    fn drive_failure(&mut self, at: Instant) {
+        let down = self.link.is_down(at);
+        let connected = self.board.is_online() && !self.rrc.is_idle();
+        self.rlf.set_down(at, down, connected);
+        while let Some(event) = self.rlf.poll(at) {
+            self.radio_event(at, event.name());
+            let recover = self.rlf.config().recover_ms;
+            let loses = self.rlf.config().lose_context;
+            match event {
+                RlfEvent::GaveUp => {
+                    self.rrc.release(at);
+                    if loses {
+                        self.board.modem_mut().lose_context(at, None);
+                    }
+                }
+                RlfEvent::CellFound if loses && recover > 0 && !self.board.is_online() => {
+                    let recover = Duration::from_millis(recover);
+                    self.board.modem_mut().lose_context(at, Some(recover));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn radio_event(&mut self, at: Instant, name: &str) {
+        self.record(Event::new(at, Source::Modem, Kind::State, name));
+    }
+}
