@@ -26,3 +26,4 @@ pub mod recording;
 pub mod scenario;
 pub mod soc;
 pub mod steps;
+pub mod vcd;

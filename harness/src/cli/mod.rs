@@ -137,6 +137,9 @@ pub enum Failure {
     /// The capture could not be written.
     #[error(transparent)]
     Capture(#[from] crate::capture::CaptureError),
+    /// A waveform failed.
+    #[error(transparent)]
+    Vcd(#[from] crate::vcd::VcdError),
     /// The LTE profile is wrong.
     #[error(transparent)]
     Profile(#[from] airbench_lte::ProfileError),

@@ -74,6 +74,10 @@ pub struct RunOptions {
     /// keys, for Wireshark.
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
+    /// Write the UART lines bit by bit, and what the modem is doing, as a waveform
+    /// (VCD) for GTKWave or PulseView.
+    #[arg(long, value_name = "FILE")]
+    pub vcd: Option<PathBuf>,
     /// File that keeps the board's flash (files, fskv, RTC) from run to run; made
     /// if it is not there.
     #[arg(long, value_name = "FILE")]

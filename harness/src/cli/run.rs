@@ -16,6 +16,7 @@ use super::{Failure, RunOptions, setup};
 use crate::capture::PcapFile;
 use crate::peer::{self, Peer, Terminal, Typed};
 use crate::recording::Recorder;
+use crate::vcd::VcdFile;
 use crate::{duration, flash};
 
 /// Device time of a run that says nothing about it.
@@ -155,10 +156,21 @@ fn check_outputs(options: &RunOptions) -> Result<(), Failure> {
     if let Some(path) = &options.pcap {
         super::may_replace(path, &crate::capture::MAGIC, "pcapng capture")?;
     }
-    if options.pcap.is_some() && options.pcap == options.record {
-        return Err(Failure::Usage(
-            "--pcap and --record name the same file".into(),
-        ));
+    if let Some(path) = &options.vcd {
+        super::may_replace(path, &crate::vcd::MAGIC, "waveform of airbench's")?;
+    }
+    let outputs = [
+        ("--pcap", &options.pcap),
+        ("--record", &options.record),
+        ("--vcd", &options.vcd),
+    ];
+    for (index, (name, path)) in outputs.iter().enumerate() {
+        let twin = outputs[..index].iter().find(|(_, other)| other == path);
+        if let Some((other, _)) = twin.filter(|_| path.is_some()) {
+            return Err(Failure::Usage(format!(
+                "{other} and {name} name the same file"
+            )));
+        }
     }
     Ok(())
 }
@@ -199,6 +211,9 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let pcap = options.pcap.as_deref();
     let pcap = pcap.map(|path| PcapFile::start(path, setup.epoch, &mut world));
     let pcap = pcap.transpose()?;
+    let vcd = options.vcd.as_deref();
+    let vcd = vcd.map(|path| VcdFile::start(path, &mut world));
+    let vcd = vcd.transpose()?;
     world.add_sink(printer(&setup, options, shown_until));
     let (typed, typing) = channel();
     let (schedule, _terminals) = attach(&mut world, options, &typed)?;
@@ -233,6 +248,9 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let wall = begin.elapsed();
     if let Some(recorder) = recorder {
         recorder.finish(&world)?;
+    }
+    if let Some(vcd) = vcd {
+        vcd.finish(&world)?;
     }
     if let Some(pcap) = pcap {
         pcap.finish()?;

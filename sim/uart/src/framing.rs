@@ -1,5 +1,7 @@
 //! Line parameters and the time a character takes.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Parity bit.
@@ -61,5 +63,69 @@ impl Framing {
     pub fn understands(self, other: Self) -> bool {
         let (a, b) = (u64::from(self.baud), u64::from(other.baud));
         a.abs_diff(b) * 100 <= a.max(b) * 3 && self.bits() == other.bits()
+    }
+}
+
+/// `115200 8N1`.
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Odd => 'O',
+            Parity::Even => 'E',
+        };
+        write!(
+            f,
+            "{} {}{parity}{}",
+            self.baud, self.data_bits, self.stop_bits
+        )
+    }
+}
+
+/// The text is no line parameters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} are no line parameters; they look like 115200 8N1")]
+pub struct FramingError(String);
+
+impl FromStr for Framing {
+    type Err = FramingError;
+
+    fn from_str(text: &str) -> Result<Self, FramingError> {
+        let parse = || {
+            let (baud, rest) = text.split_once(' ')?;
+            let [data, parity, stop] = rest.as_bytes() else {
+                return None;
+            };
+            let framing = Self {
+                baud: baud.parse().ok().filter(|baud| *baud > 0)?,
+                data_bits: data.wrapping_sub(b'0'),
+                stop_bits: stop.wrapping_sub(b'0'),
+                parity: match parity {
+                    b'N' => Parity::None,
+                    b'O' => Parity::Odd,
+                    b'E' => Parity::Even,
+                    _ => return None,
+                },
+            };
+            let known =
+                (5..=9).contains(&framing.data_bits) && (1..=2).contains(&framing.stop_bits);
+            known.then_some(framing)
+        };
+        parse().ok_or_else(|| FramingError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_parameters_are_written_and_read() {
+        for text in ["115200 8N1", "9600 7E2", "300 9O1"] {
+            assert_eq!(text.parse::<Framing>().unwrap().to_string(), text);
+        }
+        for text in ["", "9600", "9600 8N3", "0 8N1", "9600 8X1", "9600 8N1 "] {
+            assert!(text.parse::<Framing>().is_err(), "{text}");
+        }
     }
 }

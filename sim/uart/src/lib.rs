@@ -23,6 +23,6 @@ mod incoming;
 mod port;
 mod soft;
 
-pub use framing::{Framing, Parity};
+pub use framing::{Framing, FramingError, Parity};
 pub use port::{Lost, Output, Port, Tunables};
 pub use soft::{SoftOutput, SoftPort, SoftSetup};

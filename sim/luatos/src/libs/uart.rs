@@ -226,6 +226,9 @@ fn setup(cx: &mut Call<'_>) -> Results {
     let rt = cx.host();
     if id == soft_uart::ID {
         let opened = soft_uart::setup(rt, framing, asked, rs485);
+        if opened {
+            rt.record(Source::Uart4, EventKind::State, framing.to_string());
+        }
         cx.push_integer(if opened { 0 } else { -1 });
         return Ok(1);
     }
@@ -240,6 +243,9 @@ fn setup(cx: &mut Call<'_>) -> Results {
     if !opened {
         rt.line("luat_uart_setup 209:uart.setup FAIL!!!");
     } else if id < VUART {
+        if let Some(source) = Source::uart(id) {
+            rt.record(source, EventKind::State, framing.to_string());
+        }
         if let Some(slot) = rt.uarts.slot(id) {
             slot.rs485 = rs485;
         }
