@@ -13,9 +13,12 @@ use airbench_trace::Retention;
 use airbench_world::{Action, Setup, World};
 use vcd::{Command as Entry, IdCode, Parser, Value};
 
-/// Level changes of every wire, by name, and the modem's words.
+/// A wire's name, and when it changed to what.
+type Wire = (String, IdCode, Vec<(u64, bool)>);
+
+/// Level changes of every wire, and the modem's words.
 struct Waveform {
-    wires: Vec<(String, IdCode, Vec<(u64, bool)>)>,
+    wires: Vec<Wire>,
     words: Vec<(u64, String)>,
 }
 

@@ -117,7 +117,7 @@ fn bare_echo() -> Result<f64, Failure> {
     runtime.block_on(async {
         let names = ["localhost".to_owned()];
         let config = tls::self_signed(&names, tls::KeyKind::Ed25519).map_err(|e| failed(&e))?;
-        let acceptor = TlsAcceptor::from(config);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
         let (near, far) = tokio::io::duplex(64 * 1024);
         let server = Server::new(Arc::new(NoClock), Arc::new(Silent));
         tokio::spawn(async move {

@@ -154,7 +154,7 @@ fn check_outputs(options: &RunOptions) -> Result<(), Failure> {
         super::may_replace(path, &airbench_trace::file::MAGIC, "recording")?;
     }
     if let Some(path) = &options.pcap {
-        super::may_replace(path, &crate::capture::MAGIC, "pcapng capture")?;
+        super::may_replace(path, &airbench_trace::pcapng::MAGIC, "pcapng capture")?;
     }
     if let Some(path) = &options.vcd {
         super::may_replace(path, &crate::vcd::MAGIC, "waveform of airbench's")?;

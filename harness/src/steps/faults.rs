@@ -63,6 +63,12 @@ async fn return_step(s: &mut Scenario) -> StepResult {
     s.act(Action::Host(true)).await
 }
 
+/// The server shows another host's certificate, long expired, to new TLS connections.
+#[when(expr = "the server shows a wrong certificate")]
+async fn certificate_step(s: &mut Scenario) -> StepResult {
+    add(s, |faults| faults.wrong_certificate = true).await
+}
+
 /// The server does nothing wrong any more.
 #[when(expr = "the server behaves")]
 async fn behave_step(s: &mut Scenario) -> StepResult {

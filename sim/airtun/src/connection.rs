@@ -111,10 +111,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads more; false at the end, or after a long silence.
     async fn read(&mut self) -> bool {
         let mut idle = self.shared.clock.sleep(IDLE);
+        let mut stopping = self.shared.stopping();
         tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.bytes) => matches!(read, Ok(len) if len > 0),
             () = &mut idle => {
+                self.bytes.clear();
+                false
+            }
+            _ = stopping.wait_for(|stop| *stop) => {
                 self.bytes.clear();
                 false
             }

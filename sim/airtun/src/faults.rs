@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Faults {
     /// Connections end before a request is read.
     pub refuse: bool,
+    /// New TLS connections are shown another host's certificate, long expired.
+    pub wrong_certificate: bool,
     /// Nothing is answered any more, and nothing is closed.
     pub stall: bool,
     /// The message after so many ends the connection, without a close frame; 0:

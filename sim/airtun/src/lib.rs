@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod capture;
 mod clock;
 mod connection;
 pub mod echo;
@@ -24,11 +25,14 @@ mod faults;
 mod http;
 pub mod nutz;
 mod observe;
+mod record;
 mod server;
 pub mod tls;
 mod ws;
 
+pub use capture::{Capture, Tapped};
 pub use clock::{Clock, Sleep, TokioClock};
 pub use faults::Faults;
 pub use observe::{Event, Observer, Opcode, Silent};
+pub use record::{Recording, entry};
 pub use server::Server;

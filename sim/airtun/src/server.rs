@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use crate::connection::Connection;
 use crate::ws::MESSAGE_LIMIT;
@@ -16,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) limit: usize,
     connections: AtomicU64,
     faults: Mutex<Faults>,
+    stop: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -25,6 +27,11 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Tells when the server stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
     }
 
     /// The number of a new WebSocket connection, from 1.
@@ -55,6 +62,7 @@ impl Server {
                 limit,
                 connections: AtomicU64::new(0),
                 faults: Mutex::default(),
+                stop: watch::Sender::new(false),
             }),
         }
     }
@@ -63,6 +71,16 @@ impl Server {
     pub fn set_faults(&self, faults: Faults) {
         let place = self.shared.faults.lock();
         *place.unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is to go wrong now.
+    pub fn faults(&self) -> Faults {
+        self.shared.faults()
+    }
+
+    /// Ends all connections: WebSockets with code 1001, others without a word.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
     }
 
     /// Serves one connection to its end. Must run inside a tokio runtime; TLS,

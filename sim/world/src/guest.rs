@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use airbench_airtun::{Clock, Event, Faults, Observer, Opcode, Server, tls};
+use airbench_airtun::{Clock, Event, Faults, Observer, Server, entry, tls};
 use airbench_clock::Instant;
 use airbench_trace::Kind;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -52,21 +52,8 @@ struct Collector(Notes);
 
 impl Observer for Collector {
     fn observe(&self, _: u64, event: Event<'_>) {
-        let message = |opcode: Opcode, payload: &[u8]| {
-            let mut bytes = Vec::with_capacity(payload.len() + 7);
-            bytes.extend_from_slice(opcode.name().as_bytes());
-            bytes.push(b' ');
-            bytes.extend_from_slice(payload);
-            bytes
-        };
-        match event {
-            Event::Handshake(head) => self.0.add(Kind::Handshake, head),
-            Event::Received(opcode, payload) => {
-                self.0.add(Kind::MessageIn, message(opcode, payload));
-            }
-            Event::Sent(opcode, payload) => self.0.add(Kind::MessageOut, message(opcode, payload)),
-            Event::Closed(how) => self.0.add(Kind::Closed, how),
-        }
+        let (kind, bytes) = entry(event);
+        self.0.add(kind, bytes);
     }
 }
 
@@ -121,7 +108,8 @@ pub(crate) struct Guest {
     broker: Broker,
     origin: Origin,
     ftp: FtpServer,
-    acceptor: Option<TlsAcceptor>,
+    /// The servers' TLS, and one with a certificate nobody should take.
+    acceptors: [Option<TlsAcceptor>; 2],
     clock: VirtualClock,
     notes: Notes,
     pipes: BTreeMap<u64, Pipe>,
@@ -146,7 +134,7 @@ impl Guest {
             broker: Broker::new(Arc::clone(&shared), notes.clone()),
             ftp: FtpServer::new(ftp, &routes, Arc::clone(&shared), notes.clone()),
             origin: Origin::new(routes, shared, notes.clone()),
-            acceptor: None,
+            acceptors: [None, None],
             clock,
             notes,
             pipes: BTreeMap::new(),
@@ -161,13 +149,18 @@ impl Guest {
 
     /// The TLS set-up, made when it is first needed: Ed25519, whose signatures
     /// all have the same length.
-    fn acceptor(&mut self) -> TlsAcceptor {
-        self.acceptor
+    fn acceptor(&mut self, wrong: bool) -> TlsAcceptor {
+        self.acceptors[usize::from(wrong)]
             .get_or_insert_with(|| {
+                let kind = tls::KeyKind::Ed25519;
                 let names = ["echo.airtun.air32.cn".to_owned()];
-                let config = tls::self_signed(&names, tls::KeyKind::Ed25519)
-                    .expect("a fixed name gives a certificate");
-                TlsAcceptor::from(config)
+                let config = if wrong {
+                    tls::wrong(kind)
+                } else {
+                    tls::self_signed(&names, kind)
+                };
+                let config = config.expect("a fixed name gives a certificate");
+                TlsAcceptor::from(Arc::new(config))
             })
             .clone()
     }
@@ -181,7 +174,8 @@ impl Guest {
         if program == Program::Ftp && DATA_PORTS.contains(&port) {
             self.ftp.deliver(port, stream);
         } else if first == Some(TLS_HANDSHAKE) || port == FTPS_PORT {
-            let acceptor = self.acceptor();
+            let wrong = program == Program::Airtun && self.airtun.faults().wrong_certificate;
+            let acceptor = self.acceptor(wrong);
             let serve = self.server(program);
             self.runtime.spawn(async move {
                 // A client that breaks off its handshake is its own affair.

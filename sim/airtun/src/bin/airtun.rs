@@ -2,13 +2,19 @@
 //! over TLS.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use airbench_airtun::{Event, Faults, Observer, Server, TokioClock, tls};
+use airbench_airtun::{Capture, Event, Faults, Observer, Recording, Server, TokioClock, tls};
 use clap::Parser;
+use futures_util::future::select_all;
+use rustls::{KeyLog, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// A local clone of openLuat's airtun WebSocket echo server.
@@ -25,23 +31,42 @@ struct Args {
     /// Where to serve wss:// as well.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     tls_listen: Option<SocketAddr>,
-    /// Certificate chain (PEM) for wss://; without it one is made.
+    /// Certificate chain (PEM) for wss://; without it one is made. Repeat it, with
+    /// its --key, for several names: the one a client asks for is shown.
     #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
+    cert: Vec<PathBuf>,
     /// Private key (PEM) of the certificate.
     #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
+    key: Vec<PathBuf>,
+    /// Key of the made certificate.
+    #[arg(long, value_enum, default_value_t = Key::Ecdsa, conflicts_with = "cert")]
+    key_type: Key,
     /// Host name in the made certificate; may be repeated.
     #[arg(long, value_name = "NAME", default_values = ["localhost", "echo.airtun.air32.cn"])]
     host: Vec<String>,
     /// Largest message in bytes; the original's limit is 65536.
     #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
     max_message: usize,
+    /// Write what the server sees as a recording (docs/trace-format.md).
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Write the connections as pcapng, with their TLS keys, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     #[command(flatten)]
     faults: FaultArgs,
     /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// Kinds of keys.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Key {
+    /// ECDSA on P-256.
+    Ecdsa,
+    /// RSA, 2048 bits.
+    Rsa,
 }
 
 /// What the server does wrong on purpose.
@@ -51,6 +76,9 @@ struct FaultArgs {
     /// End connections before a request is read.
     #[arg(long)]
     refuse: bool,
+    /// Show another host's certificate, long expired.
+    #[arg(long, conflicts_with = "cert")]
+    wrong_certificate: bool,
     /// Answer nothing and close nothing.
     #[arg(long, conflicts_with = "refuse")]
     stall: bool,
@@ -73,6 +101,7 @@ impl FaultArgs {
     fn faults(&self) -> Faults {
         Faults {
             refuse: self.refuse,
+            wrong_certificate: self.wrong_certificate,
             stall: self.stall,
             close_after: self.close_after,
             handshake_ms: self.slow_handshake,
@@ -143,72 +172,169 @@ async fn bind(address: SocketAddr, scheme: &str) -> Result<TcpListener, String> 
     Ok(listener)
 }
 
+/// Prints, records, or both.
+struct Observers(Vec<Arc<dyn Observer>>);
+
+impl Observer for Observers {
+    fn observe(&self, connection: u64, event: Event<'_>) {
+        for observer in &self.0 {
+            observer.observe(connection, event);
+        }
+    }
+}
+
+/// The TLS set-up that was asked for.
+fn tls_config(args: &Args) -> Result<ServerConfig, String> {
+    let kind = match args.key_type {
+        Key::Ecdsa => tls::KeyKind::EcdsaP256,
+        Key::Rsa => tls::KeyKind::Rsa,
+    };
+    if args.cert.len() != args.key.len() {
+        let (certificates, keys) = (args.cert.len(), args.key.len());
+        return Err(format!(
+            "{certificates} --cert and {keys} --key; each certificate needs its key"
+        ));
+    }
+    let pairs: Vec<_> = args.cert.iter().cloned().zip(args.key.clone()).collect();
+    let config = match pairs.is_empty() {
+        false => tls::from_files(&pairs),
+        true if args.faults.wrong_certificate => tls::wrong(kind),
+        true => tls::self_signed(&args.host, kind),
+    };
+    config.map_err(|error| error.to_string())
+}
+
+/// How long connections may take to end when the server stops.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 async fn run(args: Args) -> Result<(), String> {
-    let acceptor = match (&args.cert, &args.key, args.tls_listen) {
-        (Some(cert), Some(key), _) => Some(tls::from_files(cert, key)),
-        (_, _, Some(_)) => Some(tls::self_signed(&args.host, tls::KeyKind::EcdsaP256)),
-        _ => None,
-    };
-    let acceptor = acceptor
-        .transpose()
-        .map_err(|error| error.to_string())?
-        .map(TlsAcceptor::from);
-    let observer: Arc<dyn Observer> = if args.quiet {
-        Arc::new(airbench_airtun::Silent)
-    } else {
-        Arc::new(Console)
-    };
+    let cannot = |path: &Path, error| format!("cannot write {}: {error}", path.display());
+    let record = args.record.as_deref();
+    let recording = record.map(|path| Recording::create(path).map_err(|e| cannot(path, e)));
+    let recording = recording.transpose()?.map(Arc::new);
+    let pcap = args.pcap.as_deref();
+    let capture = pcap.map(|path| Capture::create(path).map_err(|e| cannot(path, e)));
+    let capture = capture.transpose()?;
+    let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+    if !args.quiet {
+        observers.push(Arc::new(Console));
+    }
+    if let Some(recording) = &recording {
+        observers.push(Arc::clone(recording) as Arc<dyn Observer>);
+    }
     let clock = Arc::new(TokioClock::default());
-    let server = Server::with_limit(clock, observer, args.max_message);
+    let server = Server::with_limit(clock, Arc::new(Observers(observers)), args.max_message);
     server.set_faults(args.faults.faults());
-    let plain = bind(args.listen, "ws").await?;
-    let secure = match (args.tls_listen, acceptor) {
-        (Some(address), Some(acceptor)) => Some((bind(address, "wss").await?, acceptor)),
-        _ => None,
+    // A certificate that cannot be used is told even where it is not needed.
+    let config = (args.tls_listen.is_some() || !args.cert.is_empty()).then(|| tls_config(&args));
+    let mut entrance = Entrance {
+        listeners: vec![(bind(args.listen, "ws").await?, None)],
+        server: server.clone(),
+        capture: capture.clone(),
     };
-    let plain_server = server.clone();
-    tokio::spawn(async move { serve_plain(plain, plain_server).await });
-    if let Some((listener, acceptor)) = secure {
-        tokio::spawn(async move { serve_tls(listener, acceptor, server).await });
+    if let (Some(mut config), Some(address)) = (config.transpose()?, args.tls_listen) {
+        if let Some(capture) = &capture {
+            config.key_log = Arc::clone(capture) as Arc<dyn KeyLog>;
+        }
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = bind(address, "wss").await?;
+        entrance.listeners.push((listener, Some(acceptor)));
     }
-    tokio::signal::ctrl_c()
-        .await
-        .map_err(|error| error.to_string())
+    let mut connections = entrance.until_stopped().await?;
+    server.stop();
+    // Who does not let go in time is cut off with the process.
+    let _ = tokio::time::timeout(GOODBYE, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+    connections.shutdown().await;
+    drop((entrance, server));
+    if let (Some(capture), Some(path)) = (capture, pcap) {
+        capture.finish().map_err(|error| cannot(path, error))?;
+    }
+    if let (Some(recording), Some(path)) = (recording.and_then(Arc::into_inner), record) {
+        recording.finish().map_err(|error| cannot(path, error))?;
+    }
+    Ok(())
 }
 
-async fn accept(listener: &TcpListener) -> Option<TcpStream> {
-    match listener.accept().await {
-        Ok((stream, _)) => {
-            // Jetty sends replies at once; a failure here only costs latency.
-            let _ = stream.set_nodelay(true);
-            Some(stream)
+/// Where connections come in.
+struct Entrance {
+    listeners: Vec<(TcpListener, Option<TlsAcceptor>)>,
+    server: Server,
+    capture: Option<Arc<Capture>>,
+}
+
+impl Entrance {
+    /// Serves until the process is asked to stop; gives the connections that are
+    /// still there.
+    async fn until_stopped(&self) -> Result<JoinSet<()>, String> {
+        let mut connections = JoinSet::new();
+        let mut stop = Box::pin(stop_signal()?);
+        loop {
+            let accepts = self
+                .listeners
+                .iter()
+                .map(|(listener, _)| Box::pin(listener.accept()));
+            tokio::select! {
+                () = &mut stop => return Ok(connections),
+                (accepted, index, _) = select_all(accepts) => match accepted {
+                    Ok((stream, peer)) => {
+                        let acceptor = self.listeners[index].1.clone();
+                        self.serve(&mut connections, stream, peer, acceptor);
+                    }
+                    Err(error) => eprintln!("airtun: a connection was not accepted: {error}"),
+                },
+                Some(_) = connections.join_next() => {}
+            }
         }
-        Err(error) => {
-            eprintln!("airtun: a connection was not accepted: {error}");
-            None
+    }
+
+    fn serve(
+        &self,
+        connections: &mut JoinSet<()>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        acceptor: Option<TlsAcceptor>,
+    ) {
+        // Jetty sends replies at once; a failure here only costs latency.
+        let _ = stream.set_nodelay(true);
+        let server = self.server.clone();
+        let local = stream.local_addr();
+        match (&self.capture, local) {
+            (Some(capture), Ok(local)) => {
+                let stream = capture.tap(stream, peer, local);
+                connections.spawn(welcome(stream, acceptor, server));
+            }
+            _ => {
+                connections.spawn(welcome(stream, acceptor, server));
+            }
         }
     }
 }
 
-async fn serve_plain(listener: TcpListener, server: Server) {
-    loop {
-        if let Some(stream) = accept(&listener).await {
-            let server = server.clone();
-            tokio::spawn(async move { server.serve(stream).await });
+/// SIGINT (control-C) or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
+    })
 }
 
-async fn serve_tls(listener: TcpListener, acceptor: TlsAcceptor, server: Server) {
-    loop {
-        if let Some(stream) = accept(&listener).await {
-            let (server, acceptor) = (server.clone(), acceptor.clone());
-            tokio::spawn(async move {
-                match acceptor.accept(stream).await {
-                    Ok(stream) => server.serve(stream).await,
-                    Err(error) => eprintln!("airtun: TLS handshake failed: {error}"),
-                }
-            });
-        }
+/// Serves one connection, behind TLS if there is an acceptor.
+async fn welcome<S>(stream: S, acceptor: Option<TlsAcceptor>, server: Server)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match acceptor {
+        None => server.serve(stream).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => server.serve(stream).await,
+            Err(error) => eprintln!("airtun: TLS handshake failed: {error}"),
+        },
     }
 }

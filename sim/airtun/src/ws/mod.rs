@@ -47,6 +47,8 @@ enum Read {
     Bytes,
     End,
     Idle(Duration),
+    /// The server stops.
+    Stop,
 }
 
 impl Session {
@@ -72,6 +74,7 @@ impl Session {
         let mut fresh = 0;
         let mut active = self.shared.clock.now();
         let mut idle = self.shared.clock.sleep(IDLE);
+        let mut stopping = self.shared.stopping();
         loop {
             if let Some(end) = self.work(stream, &mut messages, &mut bytes, fresh).await {
                 return end;
@@ -92,6 +95,7 @@ impl Session {
                         }
                         idle = self.shared.clock.sleep(IDLE - silent);
                     }
+                    _ = stopping.wait_for(|stop| *stop) => break Read::Stop,
                 }
             };
             active = self.shared.clock.now();
@@ -101,6 +105,10 @@ impl Session {
                 Read::End => {
                     close(stream, &Failure::new(1001, "")).await;
                     return "eof".to_owned();
+                }
+                Read::Stop => {
+                    close(stream, &Failure::new(1001, "Shutdown")).await;
+                    return "1001 Shutdown".to_owned();
                 }
                 Read::Idle(silent) => {
                     close(stream, &Failure::new(1001, idle_reason(silent))).await;
