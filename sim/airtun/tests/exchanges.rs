@@ -9,12 +9,25 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Cases that are not compared, and why.
+/// Cases that are not compared, and why; a `.` or `_` at the end stands for all that
+/// begin so.
 const LEFT_OUT: &[(&str, &str)] = &[
-    ("json.deep_", "undefined: the depth of the Java stack"),
+    (
+        "json.deep_arr_2000",
+        "undefined: the depth of the Java stack",
+    ),
+    (
+        "json.deep_arr_3000",
+        "undefined: the depth of the Java stack",
+    ),
+    (
+        "json.deep_arr_6000",
+        "undefined: the depth of the Java stack",
+    ),
+    ("json.deep_obj_2000", "undefined: Java was still at work"),
     ("pmd.", "extensions are not modelled"),
     ("ext.", "extensions are not modelled"),
-    ("hs.ext_pmd", "extensions are not modelled"),
+    ("hs.ext_pmd_", "extensions are not modelled"),
     ("hs.ext_two_pmd", "extensions are not modelled"),
     ("hs.ext_frame", "extensions are not modelled"),
     ("hs.ext_deflate_frame", "extensions are not modelled"),
@@ -77,6 +90,16 @@ fn rebuilt(name: &str) -> Vec<Vec<u8>> {
     }
     if let Some(len) = number("size.text_") {
         return vec![frame(1, &message(len, 'x'), true)];
+    }
+    if let Some(depth) = number("json.deep_arr_") {
+        let list = "[".repeat(depth) + &"]".repeat(depth);
+        let text = format!(r#"{{"action":"echo","a":{list}}}"#);
+        return vec![frame(1, text.as_bytes(), true)];
+    }
+    if let Some(depth) = number("json.deep_obj_") {
+        let object = r#"{"k":"#.repeat(depth) + "1" + &"}".repeat(depth);
+        let text = format!(r#"{{"action":"echo","a":{object}}}"#);
+        return vec![frame(1, text.as_bytes(), true)];
     }
     if let Some(len) = number("size.frag_total_") {
         return vec![split(30_000, &message(len, 'x')).concat()];
@@ -245,7 +268,7 @@ async fn websocket(address: std::net::SocketAddr, case: &Value) -> Result<(), St
         }
     }
     let recorded = case["received"].as_array().expect("what was received");
-    let probed = case["alive_after"] == false && case["name"] != "json.deep_obj_2000";
+    let probed = case["alive_after"] == false;
     if probed {
         let _ = stream.write_all(&frame(9, b"", true)).await;
     }
@@ -364,7 +387,11 @@ async fn recorded_exchanges_are_repeated() {
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).expect("a case per line");
         let name = case["name"].as_str().expect("a name").to_owned();
-        if LEFT_OUT.iter().any(|(prefix, _)| name.starts_with(prefix)) {
+        let left_out = |(pattern, _): &(&str, &str)| match pattern.ends_with(['.', '_']) {
+            true => name.starts_with(pattern),
+            false => name == *pattern,
+        };
+        if LEFT_OUT.iter().any(left_out) {
             left += 1;
             continue;
         }
