@@ -69,3 +69,11 @@ Feature: An impaired radio link
     And 5 minutes pass
     And the radio link is as before
     Then the server receives text with "echo" within 90 s
+
+  @needs.lte.impair
+  Scenario: A saturated downlink carries what the cell has, and loses the rest
+    Given the LTE profile "cat1-good"
+    And the firmware "fixtures/firmware/downlink"
+    When the board is powered on
+    And 30 s pass
+    Then the log matches "downlink.1[12][0-9]{6}.bytes" within 11 s

@@ -16,17 +16,14 @@ pub(crate) struct Shared {
     /// Largest WebSocket message, in bytes.
     pub(crate) limit: usize,
     connections: AtomicU64,
-    faults: Mutex<Faults>,
+    faults: Mutex<Arc<Faults>>,
     stop: watch::Sender<bool>,
 }
 
 impl Shared {
     /// What is to go wrong now.
-    pub(crate) fn faults(&self) -> Faults {
-        self.faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub(crate) fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Tells when the server stops.
@@ -70,11 +67,11 @@ impl Server {
     /// Sets what is to go wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         let place = self.shared.faults.lock();
-        *place.unwrap_or_else(PoisonError::into_inner) = faults;
+        *place.unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
     }
 
     /// What is to go wrong now.
-    pub fn faults(&self) -> Faults {
+    pub fn faults(&self) -> Arc<Faults> {
         self.shared.faults()
     }
 

@@ -12,12 +12,18 @@ use crate::world::World;
 impl World {
     /// When the connection changes by itself.
     pub(crate) fn radio_wake(&self) -> Option<Instant> {
+        if !self.radio {
+            return None;
+        }
         let change = self.link.next_change().filter(|_| self.rlf.is_modelled());
         Instant::earliest([self.rrc.next_wake(), self.rlf.next_wake(), change])
     }
 
     /// Changes of the connection that are due by `at`.
     pub(crate) fn drive_radio(&mut self, at: Instant) {
+        if !self.radio {
+            return;
+        }
         if self.rlf.is_modelled() {
             self.drive_failure(at);
         }

@@ -18,6 +18,11 @@ const ERRDUMP_ACK: &[u8] = b"OK";
 const CHUNK: usize = 64 * 1024;
 /// Seconds from 1900 to 1970.
 const NTP_TO_UNIX: i64 = 2_208_988_800;
+/// The port (RFC 864) whose datagrams are orders: `COUNT SIZE` has that many sent
+/// back, of that size.
+const CHARGEN: u16 = 19;
+/// Most datagrams of one order, and most bytes of one.
+const ORDER: (usize, usize) = (1000, 1472);
 /// Length of an NTP packet without extensions.
 const NTP: usize = 48;
 
@@ -64,6 +69,13 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) notes: &'a mut Vec<(Kind, Vec<u8>)>,
 }
 
+/// Count and size that a datagram to [`CHARGEN`] asks for.
+fn order(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (count, size) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+    let (count, size) = (count.parse().ok()?, size.parse().ok()?);
+    (count <= ORDER.0 && size <= ORDER.1).then_some((count, size))
+}
+
 impl Service {
     /// Answers on whatever port it is asked.
     pub(crate) fn any_port(&self) -> bool {
@@ -95,10 +107,18 @@ impl Service {
                 }
             }
             Self::Echo { udp, tcp } => {
-                for socket in udp.values() {
+                for (port, socket) in udp {
                     while let Some((from, bytes)) = stack.udp_receive(*socket) {
                         around.notes.push((Kind::Datagram, bytes.clone()));
-                        stack.udp_send(*socket, from, &bytes);
+                        let (count, answer) = match (*port, order(&bytes)) {
+                            (CHARGEN, Some((count, size))) => (count, vec![b'#'; size]),
+                            _ => (1, bytes),
+                        };
+                        for _ in 0..count {
+                            stack.udp_send(*socket, from, &answer);
+                            // The socket's own buffer holds a few only.
+                            stack.poll(around.now);
+                        }
                     }
                 }
                 echo(stack, tcp);

@@ -54,6 +54,8 @@ pub struct World {
     pub(crate) link: Link,
     pub(crate) rrc: Rrc,
     pub(crate) rlf: Rlf,
+    /// The profile has numbers for either of them.
+    pub(crate) radio: bool,
     nat: Nat,
     dead_bearer: bool,
     internet: Internet,
@@ -81,12 +83,15 @@ impl World {
             access_points: setup.access_points.clone(),
             secrets: Arc::clone(&secrets),
         };
+        let rrc = Rrc::new(setup.profile.rrc.clone(), setup.seed);
+        let rlf = Rlf::new(setup.profile.rlf.clone());
         Self {
             now: Instant::ZERO,
+            radio: rrc.is_modelled() || rlf.is_modelled(),
             board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),
-            rrc: Rrc::new(setup.profile.rrc.clone(), setup.seed),
-            rlf: Rlf::new(setup.profile.rlf.clone()),
+            rrc,
+            rlf,
             nat: Nat::new(setup.profile.nat.clone()),
             dead_bearer: setup.profile.carrier.dead_bearer,
             internet: Internet::new(setup),
@@ -383,13 +388,15 @@ impl World {
     }
 
     pub(crate) fn record(&mut self, event: Event) {
-        let noted = matches!(
-            (event.source, event.kind),
-            (Source::Modem, Kind::State) | (Source::Board, Kind::Power) | (_, Kind::PacketDrop)
-        );
-        if let Some(capture) = self.capture.as_mut().filter(|_| noted) {
-            let text = format!("{} {}", event.source.name(), event.text());
-            capture.note(event.time, &text);
+        if let Some(capture) = &mut self.capture {
+            let noted = matches!(
+                (event.source, event.kind),
+                (Source::Modem, Kind::State) | (Source::Board, Kind::Power) | (_, Kind::PacketDrop)
+            );
+            if noted {
+                let text = format!("{} {}", event.source.name(), event.text());
+                capture.note(event.time, &text);
+            }
         }
         for sink in &mut self.sinks {
             sink(&event);
