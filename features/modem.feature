@@ -296,3 +296,44 @@ Feature: The modem and the carrier
     And the server's machine is back
     Then the log shows "not closing, but error -14" within 30 s
     And the log shows "I/websocket ready!!" within 30 s
+
+  @needs.lte.impair
+  Scenario: An outage is noticed by a device that does nothing
+    Given the LTE profile "rlf-flymode"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "NETIF_LINK_ON -> IP_READY" within 10 s
+    When 20 s pass
+    And the radio link goes down
+    Then the modem reports radio-link-failure within 1100 ms
+    And the modem reports out-of-service within 3100 ms
+    And the log shows "NETIF_LINK_OFF -> IP_LOSE" within 1 s
+
+  Scenario: A device that may not search the cell's band finds no network
+    Given the main script:
+      """
+      sys = require("sys")
+      local bands = zbuff.create(40)
+      sys.subscribe("IP_READY", function() log.info("up") end)
+      if io.exists("/set") then
+          sys.timerStart(function()
+              bands[0], bands[1] = 3, 8
+              mobile.setBand(bands, 2)
+          end, 30000)
+      else
+          io.writeFile("/set", "x")
+          bands[0] = 8
+          log.info("set", mobile.setBand(bands, 1))
+      end
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "I/user.set\ttrue" within 2 s
+    And the log does not show "I/user.up" for 60 s
+    When the reset key is pressed
+    Then the log does not show "I/user.up" for 29 s
+    And the log shows "I/user.up" within 5 s

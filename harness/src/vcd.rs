@@ -199,7 +199,8 @@ impl<W: Write> Waveform<W> {
                     _ => None,
                 };
             }
-            (Source::Board, Kind::Power) => {
+            // A chip that writes its dump has power.
+            (Source::Board, Kind::Power) if !event.text().starts_with("crash") => {
                 let on = event.text().starts_with("boot");
                 self.change(at, self.power, on);
                 if !on {

@@ -20,7 +20,7 @@ mod replay;
 mod run;
 mod summary;
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -95,23 +95,6 @@ fn profiles() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses to write over a file that is not of the kind to be written: somebody's
-/// script, most likely.
-fn may_replace(path: &std::path::Path, magic: &[u8], kind: &str) -> Result<(), Failure> {
-    let mut begin = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(magic.len() as u64).read_to_end(&mut begin));
-    let foreign = read.is_ok() && !begin.is_empty() && begin != magic;
-    // A pipe or a device has nothing to lose.
-    if foreign && path.is_file() {
-        return Err(Failure::Usage(format!(
-            "{} exists and is no {kind}; it is not overwritten",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
 /// Prints to standard output; a closed pipe (`| head`) is no failure.
 fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -137,6 +120,9 @@ pub enum Failure {
     /// The capture could not be written.
     #[error(transparent)]
     Capture(#[from] crate::capture::CaptureError),
+    /// An output would replace something else.
+    #[error(transparent)]
+    Foreign(#[from] airbench_trace::output::Foreign),
     /// A waveform failed.
     #[error(transparent)]
     Vcd(#[from] crate::vcd::VcdError),

@@ -62,7 +62,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     // An image begins with an item of its head, a package with its magic number.
     let magic = &image[..2];
-    super::may_replace(&options.output, magic, "image or package of this kind")?;
+    airbench_trace::output::may_replace(&options.output, magic, "image or package of this kind")?;
     std::fs::write(&options.output, &image).map_err(|error| Failure::Write {
         path: options.output.clone(),
         error,

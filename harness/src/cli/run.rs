@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use airbench_clock::Instant;
+use airbench_trace::output::may_replace;
 use airbench_trace::{Event, Retention};
 use airbench_world::{Action, Console, Setup, World};
 
@@ -151,13 +152,13 @@ fn attach(
 /// What a run writes is written over nothing else.
 fn check_outputs(options: &RunOptions) -> Result<(), Failure> {
     if let Some(path) = &options.record {
-        super::may_replace(path, &airbench_trace::file::MAGIC, "recording")?;
+        may_replace(path, &airbench_trace::file::MAGIC, "recording")?;
     }
     if let Some(path) = &options.pcap {
-        super::may_replace(path, &airbench_trace::pcapng::MAGIC, "pcapng capture")?;
+        may_replace(path, &airbench_trace::pcapng::MAGIC, "pcapng capture")?;
     }
     if let Some(path) = &options.vcd {
-        super::may_replace(path, &crate::vcd::MAGIC, "waveform of airbench's")?;
+        may_replace(path, &crate::vcd::MAGIC, "waveform of airbench's")?;
     }
     let outputs = [
         ("--pcap", &options.pcap),

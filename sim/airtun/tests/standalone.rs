@@ -192,6 +192,31 @@ async fn an_end_is_orderly_and_nothing_seen_is_lost() {
     check_capture(&pcap, server.secure.port());
 }
 
+#[tokio::test]
+async fn files_are_written_over_nothing_else() {
+    let script = scratch("main.lua");
+    std::fs::write(&script, "print(1)").unwrap();
+    let script = script.to_str().unwrap();
+    for (arguments, text) in [
+        (["--record", script, "--pcap", "/tmp/x"], "is no recording"),
+        (
+            ["--record", "/tmp/x", "--pcap", script],
+            "is no pcapng capture",
+        ),
+        (["--record", script, "--pcap", script], "name the same file"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_airtun"))
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
+        assert!(!output.status.success());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(text), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string(script).unwrap(), "print(1)");
+}
+
 /// Keys come before data, sequence numbers have no gaps, and the connection ends.
 fn check_capture(path: &std::path::Path, port: u16) {
     let mut reader = PcapNgReader::new(std::fs::File::open(path).unwrap()).unwrap();

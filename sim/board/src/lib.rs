@@ -175,6 +175,7 @@ impl Board {
         self.runtime = Runtime::woken(self.config.clone(), flash, now, reason, wake, dtimers);
         self.vm = Some(airbench_luatos::vm(self.config.seed ^ now.nanos())?);
         self.modem.power_on(now);
+        self.modem.set_on_band(now, self.runtime.finds_cell());
         if from.is_some_and(|(sleep, _)| sleep.flight) {
             self.modem.set_flight_mode(now, true);
             self.runtime.keep_flight_mode();
@@ -246,6 +247,7 @@ impl Board {
                     ModemWish::Unlock => self.modem.unlock(now),
                     ModemWish::WrongPin => self.modem.count_wrong_pin(),
                     ModemWish::Auto(auto) => self.modem.set_auto(now, auto),
+                    ModemWish::Bands(found) => self.modem.set_on_band(now, found),
                 }
             }
         }

@@ -98,6 +98,11 @@ impl Rlf {
         self.config.t310_ms > 0
     }
 
+    /// The device has no cell.
+    pub fn is_out_of_service(&self) -> bool {
+        self.state == State::OutOfService
+    }
+
     /// The numbers in force.
     pub fn config(&self) -> &RlfConfig {
         &self.config

@@ -262,6 +262,10 @@ impl Rrc {
                     State::Idle(since) | State::Released(since) => since,
                     _ => self.active + self.tail(),
                 };
+                // Nobody pages a device that is not there.
+                if !up && !self.attached {
+                    return Some(now);
+                }
                 if !up && !self.reachable(since, now) {
                     return None;
                 }
@@ -333,7 +337,9 @@ mod tests {
             idle_cycle_ms: 1280,
             ..RrcConfig::default()
         };
-        Rrc::new(config, 1)
+        let mut rrc = Rrc::new(config, 1);
+        rrc.attached = true;
+        rrc
     }
 
     fn start(rrc: &mut Rrc, at: u64, direction: Direction) -> u64 {

@@ -18,6 +18,7 @@
 mod event;
 pub mod file;
 mod log;
+pub mod output;
 pub mod pcapng;
 
 pub use event::{Event, Kind, Source};

@@ -50,15 +50,22 @@ impl World {
             match event {
                 RlfEvent::GaveUp => {
                     self.rrc.release(at);
+                    let modem = self.board.modem_mut();
+                    modem.set_service(at, false);
                     if loses {
-                        self.board.modem_mut().lose_context(at, None);
+                        modem.lose_context(at, None);
+                        // The board must lose it before it can get it back.
+                        return;
                     }
                 }
-                RlfEvent::CellFound if loses && recover > 0 && !self.board.is_online() => {
-                    let recover = Duration::from_millis(recover);
-                    self.board.modem_mut().lose_context(at, Some(recover));
+                RlfEvent::CellFound => {
+                    let modem = self.board.modem_mut();
+                    modem.set_service(at, true);
+                    if loses && recover > 0 && !modem.is_up() {
+                        modem.lose_context(at, Some(Duration::from_millis(recover)));
+                    }
                 }
-                _ => {}
+                RlfEvent::Failed | RlfEvent::Reestablished => {}
             }
         }
     }

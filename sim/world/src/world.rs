@@ -223,6 +223,8 @@ impl World {
             Action::Sms(phone, text) => self.board.receive_sms(now, phone, text),
             Action::Pin(pin, level) => self.board.drive_pin(now, *pin, *level)?,
         }
+        // An outage begins and ends now, whether anything else is due or not.
+        self.drive_radio(now);
         self.collect();
         Ok(())
     }
@@ -362,7 +364,13 @@ impl World {
         }
         // Lua may be ahead of the connection's own changes.
         self.drive_radio(at);
-        match self.rrc.start(at, direction) {
+        let start = if self.rlf.is_out_of_service() {
+            // No cell to connect to; the link loses it.
+            Some(at)
+        } else {
+            self.rrc.start(at, direction)
+        };
+        match start {
             Some(start) => self.link.send(at, start, direction, packet),
             None => self.lose(at, "down psm"),
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_airtun::{Capture, Event, Faults, Observer, Recording, Server, TokioClock, tls};
+use airbench_trace::output::may_replace;
+use airbench_trace::{file, pcapng};
 use clap::Parser;
 use futures_util::future::select_all;
 use rustls::{KeyLog, ServerConfig};
@@ -207,7 +209,35 @@ fn tls_config(args: &Args) -> Result<ServerConfig, String> {
 /// How long connections may take to end when the server stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// What is written is written over nothing else.
+fn check_outputs(args: &Args) -> Result<(), String> {
+    if args.record.is_some() && args.record == args.pcap {
+        return Err("--record and --pcap name the same file".to_owned());
+    }
+    let outputs = [
+        (&args.record, &file::MAGIC[..], "recording"),
+        (&args.pcap, &pcapng::MAGIC[..], "pcapng capture"),
+    ];
+    for (path, magic, kind) in outputs {
+        if let Some(path) = path {
+            may_replace(path, magic, kind).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
 async fn run(args: Args) -> Result<(), String> {
+    check_outputs(&args)?;
+    // A certificate that cannot be used is told even where it is not needed.
+    let config = (args.tls_listen.is_some() || !args.cert.is_empty()).then(|| tls_config(&args));
+    let config = config.transpose()?;
+    // From here on the process ends in order.
+    let stop = stop_signal()?;
+    let plain = bind(args.listen, "ws").await?;
+    let secure = match args.tls_listen {
+        Some(address) => Some(bind(address, "wss").await?),
+        None => None,
+    };
     let cannot = |path: &Path, error| format!("cannot write {}: {error}", path.display());
     let record = args.record.as_deref();
     let recording = record.map(|path| Recording::create(path).map_err(|e| cannot(path, e)));
@@ -225,22 +255,19 @@ async fn run(args: Args) -> Result<(), String> {
     let clock = Arc::new(TokioClock::default());
     let server = Server::with_limit(clock, Arc::new(Observers(observers)), args.max_message);
     server.set_faults(args.faults.faults());
-    // A certificate that cannot be used is told even where it is not needed.
-    let config = (args.tls_listen.is_some() || !args.cert.is_empty()).then(|| tls_config(&args));
     let mut entrance = Entrance {
-        listeners: vec![(bind(args.listen, "ws").await?, None)],
+        listeners: vec![(plain, None)],
         server: server.clone(),
         capture: capture.clone(),
     };
-    if let (Some(mut config), Some(address)) = (config.transpose()?, args.tls_listen) {
+    if let (Some(mut config), Some(listener)) = (config, secure) {
         if let Some(capture) = &capture {
             config.key_log = Arc::clone(capture) as Arc<dyn KeyLog>;
         }
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = bind(address, "wss").await?;
         entrance.listeners.push((listener, Some(acceptor)));
     }
-    let mut connections = entrance.until_stopped().await?;
+    let mut connections = entrance.until(stop).await;
     server.stop();
     // Who does not let go in time is cut off with the process.
     let _ = tokio::time::timeout(GOODBYE, async {
@@ -266,18 +293,17 @@ struct Entrance {
 }
 
 impl Entrance {
-    /// Serves until the process is asked to stop; gives the connections that are
-    /// still there.
-    async fn until_stopped(&self) -> Result<JoinSet<()>, String> {
+    /// Serves until `stop`; gives the connections that are still there.
+    async fn until(&self, stop: impl Future<Output = ()>) -> JoinSet<()> {
         let mut connections = JoinSet::new();
-        let mut stop = Box::pin(stop_signal()?);
+        let mut stop = Box::pin(stop);
         loop {
             let accepts = self
                 .listeners
                 .iter()
                 .map(|(listener, _)| Box::pin(listener.accept()));
             tokio::select! {
-                () = &mut stop => return Ok(connections),
+                () = &mut stop => return connections,
                 (accepted, index, _) = select_all(accepts) => match accepted {
                     Ok((stream, peer)) => {
                         let acceptor = self.listeners[index].1.clone();

@@ -83,6 +83,7 @@ impl Session {
             let read = loop {
                 tokio::select! {
                     biased;
+                    _ = stopping.wait_for(|stop| *stop) => break Read::Stop,
                     read = stream.read_buf(&mut bytes) => break match read {
                         Ok(0) => Read::End,
                         Ok(_) => Read::Bytes,
@@ -95,7 +96,6 @@ impl Session {
                         }
                         idle = self.shared.clock.sleep(IDLE - silent);
                     }
-                    _ = stopping.wait_for(|stop| *stop) => break Read::Stop,
                 }
             };
             active = self.shared.clock.now();

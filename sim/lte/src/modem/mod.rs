@@ -63,6 +63,13 @@ pub struct Modem {
     /// Refusals since power-on or the latest change of the SIM.
     refused: u32,
     auto: Auto,
+    /// The SIM has answered: it is ready, or wants its PIN.
+    answered: bool,
+    /// There is a cell; on a band the device searches.
+    service: bool,
+    on_band: bool,
+    /// An attach waits for a cell.
+    waiting: bool,
 }
 
 impl Modem {
@@ -79,6 +86,10 @@ impl Modem {
             unlocked: false,
             refused: 0,
             auto: Auto::default(),
+            answered: false,
+            service: true,
+            on_band: true,
+            waiting: false,
         }
     }
 
@@ -104,6 +115,28 @@ impl Modem {
         self.unlocked = false;
         self.refused = 0;
         self.auto = Auto::default();
+        self.answered = false;
+        self.waiting = false;
+    }
+
+    /// There is a cell from now on, or none.
+    pub fn set_service(&mut self, now: Instant, on: bool) {
+        self.service = on;
+        self.attach_if_waiting(now);
+    }
+
+    /// The cell is on a band that the device searches (`mobile.setBand`), or not.
+    /// What it has it keeps until the next search.
+    pub fn set_on_band(&mut self, now: Instant, on: bool) {
+        self.on_band = on;
+        self.attach_if_waiting(now);
+    }
+
+    fn attach_if_waiting(&mut self, now: Instant) {
+        let can = self.service && self.on_band && self.sim_ready && !self.flight_mode;
+        if self.waiting && can {
+            self.attach(now);
+        }
     }
 
     /// `mobile.setAuto`: from now on.
@@ -111,7 +144,8 @@ impl Modem {
         self.auto = auto;
         self.agenda
             .retain(|(_, event)| !matches!(event, ModemEvent::SimCheck | ModemEvent::NetCheck));
-        if !self.sim_ready && !self.is_planned(ModemEvent::SimReady) {
+        let asked = [ModemEvent::SimReady, ModemEvent::SimLocked];
+        if !self.answered && !asked.iter().any(|event| self.is_planned(*event)) {
             self.plan_check(now, auto.sim, ModemEvent::SimCheck);
         }
         if !self.up {
@@ -206,6 +240,13 @@ impl Modem {
 
     /// Plans the way from a ready SIM to an address.
     fn attach(&mut self, now: Instant) {
+        // One attempt at a time.
+        self.agenda
+            .retain(|(_, event)| !matches!(event, ModemEvent::Rejected(_)));
+        self.waiting = !self.service || !self.on_band;
+        if self.waiting {
+            return;
+        }
         if self.refuses() {
             let cause = self.config.reject_cause;
             if self.refused > 0 && FINAL_CAUSES.contains(&cause) {
@@ -286,17 +327,31 @@ impl Modem {
         }
         if present {
             if !self.sim_ready && self.config.hotplug {
-                self.agenda.clear();
+                self.agenda.retain(|(_, event)| {
+                    !matches!(event, ModemEvent::SimMissing | ModemEvent::SimCheck)
+                });
                 self.detect_sim(now);
             }
         } else {
             self.sim_ready = false;
             self.unlocked = false;
             self.refused = 0;
+            self.answered = false;
+            self.waiting = false;
             self.agenda.clear();
             self.drop_link(now, now + PULL_TO_LOSS);
             self.agenda.push_front((now, ModemEvent::SimMissing));
+            if !self.up {
+                self.plan_check(now, self.auto.network, ModemEvent::NetCheck);
+            }
         }
+    }
+
+    /// It need not be looked for any more.
+    fn found_sim(&mut self) {
+        self.answered = true;
+        self.agenda
+            .retain(|(_, event)| *event != ModemEvent::SimCheck);
     }
 
     /// The device has an address.
@@ -321,8 +376,10 @@ impl Modem {
         }
         let (at, event) = self.agenda.pop_front()?;
         match event {
+            ModemEvent::SimLocked => self.found_sim(),
             ModemEvent::SimReady => {
                 self.sim_ready = true;
+                self.found_sim();
                 self.plan(at + NUMBER_AFTER, ModemEvent::NumberRead);
                 if !self.flight_mode {
                     self.attach(at);
@@ -448,6 +505,62 @@ mod tests {
             ]
         );
         assert!(modem.is_up());
+    }
+
+    #[test]
+    fn a_sim_that_has_answered_is_not_looked_for() {
+        let config = ModemConfig {
+            pin: "1234".to_owned(),
+            ..ModemConfig::default()
+        };
+        let mut modem = Modem::new(config, 1);
+        modem.power_on(Instant::ZERO);
+        let auto = Auto {
+            sim: Some(Duration::from_secs(10)),
+            network: None,
+        };
+        modem.set_auto(Instant::from_millis(500), auto);
+        assert_eq!(run(&mut modem), [(1200, ModemEvent::SimLocked)]);
+        modem.set_auto(Instant::from_millis(1300), auto);
+        assert_eq!(run(&mut modem), [], "it waits for the PIN");
+        modem.unlock(Instant::from_millis(1500));
+        assert_eq!(run(&mut modem).len(), 6, "one attach");
+    }
+
+    #[test]
+    fn restarts_do_not_multiply_refusals() {
+        let config = ModemConfig {
+            reject_cause: 17,
+            ..ModemConfig::default()
+        };
+        let mut modem = Modem::new(config, 1);
+        modem.power_on(Instant::ZERO);
+        let mut refusals = 0;
+        for second in 0..120 {
+            let now = Instant::from_millis(second * 1000);
+            if second % 20 == 10 {
+                modem.restart(now);
+            }
+            while let Some(event) = modem.poll(now) {
+                refusals += u32::from(event == ModemEvent::Rejected(17));
+            }
+        }
+        assert!((10..14).contains(&refusals), "{refusals}");
+    }
+
+    #[test]
+    fn without_a_cell_an_attach_waits() {
+        let mut modem = Modem::new(ModemConfig::default(), 1);
+        modem.set_service(Instant::ZERO, false);
+        modem.power_on(Instant::ZERO);
+        run(&mut modem);
+        assert!(!modem.is_up());
+        modem.set_on_band(Instant::from_millis(5000), false);
+        modem.set_service(Instant::from_millis(9000), true);
+        assert_eq!(run(&mut modem), []);
+        modem.set_on_band(Instant::from_millis(20_000), true);
+        let events = run(&mut modem);
+        assert!(events.contains(&(21_303, ModemEvent::LinkUp)), "{events:?}");
     }
 
     #[test]

@@ -85,7 +85,7 @@ const MCC: i32 = 1;
 const MNC: i32 = 1;
 const EARFCN: i32 = 1300;
 const PCI: i32 = 101;
-const BAND: i32 = 3;
+pub(crate) const BAND: i32 = 3;
 /// Length of the serial number.
 const SN: usize = 32;
 /// Before a request, to the answer with cell information; within the

@@ -6,6 +6,7 @@ use airbench_lte::{Auto, FastRelease};
 use airbench_lua32::Kind;
 
 use crate::args::{Args, Call, Results};
+use crate::libs::mobile::BAND;
 use crate::libs::zbuff;
 use crate::message::{Arg, Message};
 use crate::runtime::Runtime;
@@ -23,6 +24,8 @@ pub enum ModemWish {
     WrongPin,
     /// What the modem is to do by itself.
     Auto(Auto),
+    /// The bands it searches, the cell's among them or not.
+    Bands(bool),
 }
 
 /// What `rtime` asked for.
@@ -38,6 +41,12 @@ impl Runtime {
     pub(crate) fn wish(&mut self, wish: ModemWish) {
         self.mobile.wishes.push(wish);
         self.touch_outside();
+    }
+
+    /// The cell is on one of the bands that the modem searches.
+    pub fn finds_cell(&self) -> bool {
+        let bands = self.flash.bands.as_ref();
+        bands.is_none_or(|bands| bands.contains(&(BAND as u8)))
     }
 
     /// What the device asks the network for now: an early release
@@ -144,7 +153,9 @@ pub(crate) fn set_band(cx: &mut Call<'_>) -> Results {
     let bands = zbuff::with(cx, buffer, |b| b.slice(0, count));
     let known = !bands.is_empty() && bands.iter().all(|band| BANDS.contains(band));
     if known {
-        cx.host().flash.bands = Some(bands);
+        let rt = cx.host();
+        rt.flash.bands = Some(bands);
+        rt.wish(ModemWish::Bands(rt.finds_cell()));
     }
     cx.push_boolean(known);
     Ok(1)
