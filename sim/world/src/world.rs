@@ -342,7 +342,7 @@ impl World {
         }
     }
 
-    pub(crate) fn lose(&mut self, at: Instant, why: &str) {
+    fn lose(&mut self, at: Instant, why: &str) {
         self.stats.packets_lost += 1;
         self.record(Event::new(at, Source::Link, Kind::PacketDrop, why));
     }

@@ -133,8 +133,7 @@ impl Modem {
     }
 
     fn attach_if_waiting(&mut self, now: Instant) {
-        let can = self.service && self.on_band && self.sim_ready && !self.flight_mode;
-        if self.waiting && can {
+        if self.waiting && self.sim_ready && !self.flight_mode {
             self.attach(now);
         }
     }
@@ -142,8 +141,7 @@ impl Modem {
     /// `mobile.setAuto`: from now on.
     pub fn set_auto(&mut self, now: Instant, auto: Auto) {
         self.auto = auto;
-        self.agenda
-            .retain(|(_, event)| !matches!(event, ModemEvent::SimCheck | ModemEvent::NetCheck));
+        self.cancel(|event| matches!(event, ModemEvent::SimCheck | ModemEvent::NetCheck));
         let asked = [ModemEvent::SimReady, ModemEvent::SimLocked];
         if !self.answered && !asked.iter().any(|event| self.is_planned(*event)) {
             self.plan_check(now, auto.sim, ModemEvent::SimCheck);
@@ -167,6 +165,11 @@ impl Modem {
     fn plan(&mut self, at: Instant, event: ModemEvent) {
         let place = self.agenda.partition_point(|(of, _)| *of <= at);
         self.agenda.insert(place, (at, event));
+    }
+
+    /// What was planned of these is off.
+    fn cancel(&mut self, which: impl Fn(ModemEvent) -> bool) {
+        self.agenda.retain(|(_, event)| !which(*event));
     }
 
     /// The protocol stack begins anew: it looks for the SIM if it has none, and
@@ -241,8 +244,7 @@ impl Modem {
     /// Plans the way from a ready SIM to an address.
     fn attach(&mut self, now: Instant) {
         // One attempt at a time.
-        self.agenda
-            .retain(|(_, event)| !matches!(event, ModemEvent::Rejected(_)));
+        self.cancel(|event| matches!(event, ModemEvent::Rejected(_)));
         self.waiting = !self.service || !self.on_band;
         if self.waiting {
             return;
@@ -288,12 +290,13 @@ impl Modem {
     /// What was planned for the context is off; the link goes down at `at`.
     fn drop_link(&mut self, now: Instant, at: Instant) {
         let flight = self.flight_mode;
-        self.agenda.retain(|(_, event)| {
-            use ModemEvent::{NetCheck, SimCheck, SimLocked, SimMissing, SimReady};
-            matches!(
-                event,
-                SimReady | SimMissing | SimLocked | SimCheck | NetCheck
-            ) || (matches!(event, ModemEvent::Rejected(_)) && !flight)
+        self.cancel(|event| {
+            use ModemEvent::{NetCheck, Rejected, SimCheck, SimLocked, SimMissing, SimReady};
+            match event {
+                SimReady | SimMissing | SimLocked | SimCheck | NetCheck => false,
+                Rejected(_) => flight,
+                _ => true,
+            }
         });
         if self.up && at > now {
             self.plan(at, ModemEvent::LinkDown);
@@ -327,9 +330,7 @@ impl Modem {
         }
         if present {
             if !self.sim_ready && self.config.hotplug {
-                self.agenda.retain(|(_, event)| {
-                    !matches!(event, ModemEvent::SimMissing | ModemEvent::SimCheck)
-                });
+                self.cancel(|event| matches!(event, ModemEvent::SimMissing | ModemEvent::SimCheck));
                 self.detect_sim(now);
             }
         } else {
@@ -350,8 +351,7 @@ impl Modem {
     /// It need not be looked for any more.
     fn found_sim(&mut self) {
         self.answered = true;
-        self.agenda
-            .retain(|(_, event)| *event != ModemEvent::SimCheck);
+        self.cancel(|event| event == ModemEvent::SimCheck);
     }
 
     /// The device has an address.
@@ -387,8 +387,7 @@ impl Modem {
             }
             ModemEvent::PdpActive => {
                 self.up = true;
-                self.agenda
-                    .retain(|(_, event)| *event != ModemEvent::NetCheck);
+                self.cancel(|event| event == ModemEvent::NetCheck);
             }
             ModemEvent::LinkDown => {
                 self.up = false;
