@@ -129,3 +129,66 @@ fn close_all_cuts_those_that_connect_without_a_word() {
         ],
     );
 }
+
+/// The new core takes URLs; the URL's port counts, none need be given.
+#[test]
+fn mqtt_goes_over_a_websocket() {
+    let talk = |url: &str| {
+        online(&format!(
+            r#"local m = mqtt.create(nil, "{url}")
+            m:auth("me")
+            m:on(function(m, event, topic, payload)
+                print("mqtt", event, topic)
+                if event == "conack" then m:subscribe("t/#", 1) end
+                if event == "suback" then print("id", m:publish("t/a", ("x"):rep(3000), 1)) end
+                if event == "recv" then print("length", #payload) m:disconnect() end
+            end)
+            print("begun", m:connect(), m:state())"#
+        ))
+    };
+    let expected = [
+        "I/websocket connect host broker.emqx.io port",
+        "begun true 1",
+        "I/websocket ready!!",
+        "mqtt conack",
+        "mqtt suback true",
+        "id 2",
+        "length 3000",
+        "I/mqtt mqtt closing socket",
+        "I/websocket websocket closing socket",
+        "I/mqtt mqtt closing socket",
+        "mqtt disconnect",
+        "mqtt close",
+    ];
+    prints_on(Core::New, &talk("ws://broker.emqx.io:8083/mqtt"), &expected);
+    prints_on(Core::New, &talk("wss://broker.emqx.io/mqtt"), &expected);
+}
+
+/// What goes wrong on the way to a broker behind a websocket.
+#[test]
+fn a_websocket_that_fails_ends_mqtt() {
+    prints_on(
+        Core::New,
+        &online(
+            r#"local m = mqtt.create(nil, "ws://www.baidu.com/mqtt", 1)
+            m:on(function(_, event, what) print("mqtt", event, what) end)
+            m:autoreconn(true, 2000)
+            m:connect()
+            sys.wait(3500)
+            m:close()
+            print("long", mqtt.create(nil, "ws://" .. ("h"):rep(300)))
+            print("host", mqtt.create(nil, ("h"):rep(192), 1883))"#,
+        ),
+        &[
+            "E/websocket server not support websocket? resp code HTTP/1.1 404",
+            "mqtt disconnect -1",
+            "I/websocket connect host www.baidu.com port 80",
+            "mqtt disconnect -1",
+            "E/mqtt ws url too long 305 >= 256",
+            "E/mqtt 设置mqtt参数失败",
+            "long",
+            "E/mqtt host too long 192 >= 192",
+            "host",
+        ],
+    );
+}

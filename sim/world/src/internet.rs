@@ -175,7 +175,7 @@ impl Internet {
                 Service::Guest(Program::Airtun, Vec::new())
             }
             BROKER => {
-                ports.extend([1883, 8883]);
+                ports.extend([1883, 8883, 80, 443, 8083, 8084]);
                 Service::Guest(Program::Broker, Vec::new())
             }
             ORIGIN => {

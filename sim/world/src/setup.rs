@@ -53,7 +53,8 @@ pub enum Destination {
     Airtun(Option<u16>),
     /// The errDump sink.
     ErrDump,
-    /// The MQTT broker, on 1883 and 8883.
+    /// The MQTT broker, on 1883 and 8883, and where websockets are looked for: 80,
+    /// 443, 8083, 8084.
     Broker(Option<u16>),
     /// The HTTP origin, on 80 and 443.
     Origin(Option<u16>),

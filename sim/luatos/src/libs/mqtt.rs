@@ -11,6 +11,7 @@ use crate::libs::{Library, zbuff};
 use crate::message::Arg;
 use crate::net::mqtt::{BUFFER, Notice};
 use crate::net::mqtt_packet::{self as packet, Identity, Will};
+use crate::net::mqtt_websocket::is_url;
 use crate::net::{Certificates, Owner, Security, Target};
 use crate::runtime::Level;
 
@@ -96,7 +97,13 @@ fn create(cx: &mut Call<'_>) -> Results {
     } else {
         cx.check_text(2)?
     };
-    let port = cx.check_integer(3)? as u16;
+    // A URL has its own port, or its scheme's.
+    let url = cx.host().config.core.is_new() && is_url(&host);
+    let port = if url {
+        0
+    } else {
+        cx.check_integer(3)? as u16
+    };
     let security = security(cx);
     let mut capacity = BUFFER;
     let mut patience = PATIENCE;
@@ -127,13 +134,18 @@ fn create(cx: &mut Call<'_>) -> Results {
         rt.lib_line(Level::Error, "mqtt 尚无已注册的网络适配器");
         return Ok(0);
     }
-    let created = (adapter == CELLULAR).then(|| rt.mqtt_create(target, capacity, patience));
+    let created = (adapter == CELLULAR).then(|| rt.mqtt_create(target.clone(), capacity, patience));
     let Some(id) = created.flatten() else {
         rt.say_no_adapter(adapter);
         rt.lib_line(Level::Warn, "mqtt network_alloc_ctrl fail");
         rt.lib_line(Level::Error, "mqtt mqtt init FAID ret -1");
         return Ok(0);
     };
+    if !rt.mqtt_address(id, &target) {
+        rt.lib_line(Level::Error, "mqtt 设置mqtt参数失败");
+        rt.mqtt_release(id);
+        return Ok(0);
+    }
     cx.push_object(CLASS, id);
     cx.push_value(-1);
     let pin = cx.make_ref();

@@ -11,7 +11,7 @@ use crate::libs::{Library, zbuff};
 use crate::message::Arg;
 use crate::net::Owner;
 use crate::net::frames::{self, Opcode};
-use crate::net::websocket::{Notice, Timer};
+use crate::net::websocket::{Notice, Timer, split_url};
 use crate::runtime::Level;
 
 pub(crate) const LIBRARY: Library = Library {
@@ -85,7 +85,7 @@ fn create(cx: &mut Call<'_>) -> Results {
     }
     let keepalive = Duration::from_secs(keepalive.unsigned_abs().into());
     let id = (adapter == 1)
-        .then(|| cx.host().websocket_create(&url, keepalive))
+        .then(|| cx.host().websocket_create(split_url(&url), keepalive))
         .flatten();
     let Some(id) = id else {
         let rt = cx.host();

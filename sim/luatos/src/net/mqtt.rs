@@ -14,7 +14,7 @@ use crate::runtime::{Level, Runtime};
 pub(crate) const DISCONNECTED: i32 = 0;
 const CONNECTING: i32 = 1;
 const WAITING: i32 = 2;
-const READY: i32 = 3;
+pub(super) const READY: i32 = 3;
 
 /// Most bytes taken from the network at a time.
 const SLICE: usize = 1024;
@@ -46,7 +46,10 @@ pub(crate) enum Notice {
 /// An MQTT client object.
 #[derive(Debug)]
 pub(crate) struct Mqtt {
-    socket: Option<SocketId>,
+    pub(super) socket: Option<SocketId>,
+    /// The websocket client its packets go over, if a `ws://` or `wss://` URL
+    /// was given (new core).
+    pub(super) carrier: Option<u32>,
     target: Target,
     pub(crate) identity: Identity,
     pub(crate) keepalive: u16,
@@ -58,7 +61,7 @@ pub(crate) struct Mqtt {
     latest: u8,
     next_id: u16,
     /// Why the latest connection ended, see the note on `disconnect` codes.
-    error: i32,
+    pub(super) error: i32,
     ping: Option<(Instant, Duration)>,
     reconnect_at: Option<Instant>,
     /// How long the new core waits for the broker's consent, and until when.
@@ -97,6 +100,46 @@ impl Mqtt {
         self.state
     }
 
+    /// The way to the broker is there: the CONNECT packet. V1112 counts the
+    /// keep-alive from here on, and so does the new core over a websocket.
+    pub(super) fn greet(&mut self, now: Instant, counts: bool) -> Vec<u8> {
+        self.state = WAITING;
+        if counts {
+            self.count(now);
+        }
+        packet::connect(&self.identity, self.keepalive)
+    }
+
+    /// The broker consents.
+    pub(super) fn accepted(&mut self, now: Instant, new: bool) {
+        self.state = READY;
+        self.consent_by = None;
+        if new {
+            self.reconnect_at = None;
+            self.count(now);
+        }
+    }
+
+    /// Pings from now on, each after three quarters of the keep-alive.
+    fn count(&mut self, now: Instant) {
+        let period = Duration::from_millis(u64::from(self.keepalive) * 750);
+        self.ping = Some((now + period, period));
+    }
+
+    /// Bytes that arrived; false if there is no room for them.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> bool {
+        let fits = bytes.len() <= self.capacity.saturating_sub(self.buffer.len());
+        if fits {
+            self.buffer.extend_from_slice(bytes);
+        }
+        fits
+    }
+
+    /// The carrier failed.
+    pub(super) fn fail(&mut self) {
+        self.error = -1;
+    }
+
     /// Flags of a received message as V1112 sees them.
     pub(crate) fn latest(&self) -> u8 {
         self.latest
@@ -121,6 +164,7 @@ impl Runtime {
         let socket = self.network.open(Owner::Mqtt(0))?;
         let id = self.mqtts.add(Mqtt {
             socket: Some(socket),
+            carrier: None,
             target,
             identity: Identity::default(),
             keepalive: 240,
@@ -143,7 +187,7 @@ impl Runtime {
         Some(id)
     }
 
-    fn mqtt_tell(&mut self, id: u32, notice: Notice) {
+    pub(super) fn mqtt_tell(&mut self, id: u32, notice: Notice) {
         self.bus.push_back(Message::Mqtt(id, notice));
     }
 
@@ -158,6 +202,11 @@ impl Runtime {
         client.latest = 0;
         let busy = matches!(client.state, WAITING | READY);
         client.state = CONNECTING;
+        if let Some(carrier) = client.carrier {
+            // No time-out watches this way to connect.
+            self.websocket_connect(carrier);
+            return;
+        }
         let (Some(socket), target) = (client.socket, client.target.clone()) else {
             return;
         };
@@ -177,6 +226,9 @@ impl Runtime {
         let Some(client) = self.mqtts.get_mut(id) else {
             return false;
         };
+        if client.carrier.is_some() {
+            return self.mqtt_send_frame(id, bytes);
+        }
         client.sending = true;
         let sent = match client.socket {
             Some(socket) => self.network.send(now, socket, bytes),
@@ -220,7 +272,7 @@ impl Runtime {
         let state = client.state;
         client.buffer.clear();
         client.sending = false;
-        let socket = client.socket;
+        let (socket, carrier) = (client.socket, client.carrier);
         let again = client.reconnect;
         if state != DISCONNECTED {
             client.state = DISCONNECTED;
@@ -235,7 +287,9 @@ impl Runtime {
         if state == DISCONNECTED {
             return;
         }
-        if let Some(socket) = socket {
+        if let Some(carrier) = carrier {
+            self.websocket_end(carrier);
+        } else if let Some(socket) = socket {
             self.network.finish(now, socket);
         }
         self.touch_outside();
@@ -251,6 +305,7 @@ impl Runtime {
         let now = self.now();
         let all = self.mqtts.iter();
         let states: Vec<_> = all
+            .filter(|(_, client)| client.carrier.is_none())
             .map(|(id, client)| (id, client.state, client.socket))
             .collect();
         for (id, state, socket) in states {
@@ -274,6 +329,11 @@ impl Runtime {
     /// Lua holds.
     pub(crate) fn mqtt_close(&mut self, id: u32) -> [Option<Ref>; 2] {
         self.mqtt_disconnect(id);
+        self.mqtt_release(id)
+    }
+
+    /// Gives control blocks and timers back, and what Lua holds.
+    pub(crate) fn mqtt_release(&mut self, id: u32) -> [Option<Ref>; 2] {
         let now = self.now();
         let Some(client) = self.mqtts.get_mut(id) else {
             return [None, None];
@@ -283,7 +343,11 @@ impl Runtime {
         client.ping = None;
         client.consent_by = None;
         let held = [client.callback.take(), client.pin.take()];
-        if let Some(socket) = client.socket.take() {
+        if let Some(carrier) = client.carrier.take() {
+            self.websocket_release(carrier);
+        }
+        let client = self.mqtts.get_mut(id);
+        if let Some(socket) = client.and_then(|client| client.socket.take()) {
             self.network.release(now, socket);
         }
         held
@@ -325,20 +389,15 @@ impl Runtime {
     /// Something happened on a client's socket.
     pub(crate) fn mqtt_socket_event(&mut self, id: u32, event: SocketEvent) {
         let now = self.now();
+        let new = self.config.core.is_new();
         let Some(client) = self.mqtts.get_mut(id) else {
             return;
         };
         match event {
             SocketEvent::Online => {
-                client.state = WAITING;
-                let hello = packet::connect(&client.identity, client.keepalive);
-                let period = Duration::from_millis(u64::from(client.keepalive) * 750);
                 let Some(socket) = client.socket else { return };
-                if self.network.send(now, socket, &hello) {
-                    if let Some(client) = self.mqtts.get_mut(id) {
-                        client.ping = Some((now + period, period));
-                    }
-                } else {
+                let hello = client.greet(now, !new);
+                if !self.network.send(now, socket, &hello) {
                     self.lib_line(Level::Warn, "mqtt network_tx ret -1, closing socket");
                     self.mqtt_close_socket(id);
                 }
@@ -352,7 +411,7 @@ impl Runtime {
                     _ if client.sending => 3,
                     _ => 5,
                 };
-                if self.config.core.is_new() {
+                if new {
                     let what = ["connect", "tx", "other"][match stage {
                         2 => 0,
                         3 => 1,
@@ -390,90 +449,31 @@ impl Runtime {
                 return;
             };
             client.buffer.extend_from_slice(&bytes);
-            while let Some(client) = self.mqtts.get_mut(id) {
-                let Some(&first) = client.buffer.first() else {
-                    break;
-                };
-                client.latest = first;
-                let Some(head) = packet::head(&client.buffer) else {
-                    break;
-                };
-                let whole: Vec<u8> = client.buffer.drain(..head.len).collect();
-                if !self.mqtt_packet(id, &whole, head.body) {
-                    self.lib_line(Level::Warn, "mqtt bad mqtt packet!! ret -1");
-                    let line = "mqtt mqtt_parse ret -1, closing socket";
-                    self.lib_line(Level::Warn, line);
-                    self.mqtt_close_socket(id);
-                    return;
-                }
+            if !self.mqtt_packets(id) {
+                let line = "mqtt mqtt_parse ret -1, closing socket";
+                self.lib_line(Level::Warn, line);
+                self.mqtt_close_socket(id);
+                return;
             }
         }
     }
 
-    /// Sends an answer from within the parser.
-    fn mqtt_reply(&mut self, id: u32, bytes: &[u8]) {
-        let now = self.now();
-        if let Some(socket) = self.mqtts.get(id).and_then(|client| client.socket) {
-            self.network.send(now, socket, bytes);
-            self.touch_outside();
-        }
-    }
-
-    /// Acts on a packet; false if the connection cannot go on.
-    fn mqtt_packet(&mut self, id: u32, bytes: &[u8], body: usize) -> bool {
-        let new = self.config.core.is_new();
-        let message = packet::read_id(bytes, body);
-        match bytes[0] & 0xF0 {
-            packet::CONNACK => {
-                let code = bytes.get(body + 1).copied().unwrap_or(0);
-                if code != 0 {
-                    self.lib_line(Level::Warn, &format!("mqtt CONACK 0x{code:02x}"));
-                    if let Some(client) = self.mqtts.get_mut(id) {
-                        client.error = code.into();
-                    }
-                    self.mqtt_close_socket(id);
-                    if new {
-                        self.mqtt_tell(id, Notice::Error("conack", code.into()));
-                    }
-                    return false;
-                }
-                if let Some(client) = self.mqtts.get_mut(id) {
-                    client.state = READY;
-                    client.consent_by = None;
-                }
-                self.mqtt_tell(id, Notice::ConnAck);
+    /// Works off the whole packets in the buffer; false if one was bad.
+    pub(super) fn mqtt_packets(&mut self, id: u32) -> bool {
+        while let Some(client) = self.mqtts.get_mut(id) {
+            let Some(&first) = client.buffer.first() else {
+                break;
+            };
+            client.latest = first;
+            let Some(head) = packet::head(&client.buffer) else {
+                break;
+            };
+            let whole: Vec<u8> = client.buffer.drain(..head.len).collect();
+            if let Err(code) = self.mqtt_packet(id, &whole, head.body) {
+                let line = format!("mqtt bad mqtt packet!! ret {code}");
+                self.lib_line(Level::Warn, &line);
+                return false;
             }
-            packet::PUBLISH => {
-                let qos = bytes[0] >> 1 & 3;
-                let Some((topic, payload, message)) = packet::read_publish(bytes, body, new) else {
-                    return true;
-                };
-                self.mqtt_tell(id, Notice::Received(topic, payload, bytes[0], message));
-                match qos {
-                    1 => self.mqtt_reply(id, &packet::acknowledgement(packet::PUBACK, message)),
-                    2 => self.mqtt_reply(id, &packet::acknowledgement(packet::PUBREC, message)),
-                    _ => {}
-                }
-            }
-            packet::PUBACK | packet::PUBCOMP => self.mqtt_tell(id, Notice::Sent(message)),
-            packet::PUBREC => {
-                self.mqtt_reply(id, &packet::acknowledgement(packet::PUBREL, message));
-            }
-            packet::PUBREL => {
-                self.mqtt_reply(id, &packet::acknowledgement(packet::PUBCOMP, message));
-            }
-            packet::SUBACK if new => {
-                let code = bytes.get(body + 2).copied().unwrap_or(0x80);
-                self.mqtt_tell(id, Notice::SubAck(code));
-            }
-            packet::UNSUBACK if new => self.mqtt_tell(id, Notice::UnsubAck),
-            packet::PINGRESP if new => self.mqtt_tell(id, Notice::Pong),
-            packet::SERVER_DISCONNECT => {
-                if let Some(client) = self.mqtts.get_mut(id) {
-                    client.error = -2;
-                }
-            }
-            _ => {}
         }
         true
     }

@@ -63,6 +63,9 @@ pub(crate) struct WebSocket {
     pub(crate) callback: Option<Ref>,
     /// Keeps the Lua object alive until `close`.
     pub(crate) pin: Option<Ref>,
+    /// The MQTT client whose packets go over this one; it hears of everything
+    /// at once.
+    pub(super) carries: Option<u32>,
 }
 
 /// Splits a URL as the firmware does: no scheme means ws, the host ends at the
@@ -96,9 +99,12 @@ pub(crate) fn split_url(url: &str) -> (Target, String) {
 }
 
 impl Runtime {
-    /// A new client for `url`; `None` if no control block is free.
-    pub(crate) fn websocket_create(&mut self, url: &str, keepalive: Duration) -> Option<u32> {
-        let (target, path) = split_url(url);
+    /// A new client for the parts of a URL; `None` if no control block is free.
+    pub(crate) fn websocket_create(
+        &mut self,
+        (target, path): (Target, String),
+        keepalive: Duration,
+    ) -> Option<u32> {
         // The number is only known after the object is stored.
         let placeholder = Owner::WebSocket(0);
         let socket = self.network.open(placeholder)?;
@@ -116,6 +122,7 @@ impl Runtime {
             reconnect: None,
             callback: None,
             pin: None,
+            carries: None,
         });
         self.network.set_owner(socket, Owner::WebSocket(id));
         Some(id)
@@ -181,6 +188,24 @@ impl Runtime {
         self.network.release(now, client.socket);
         self.touch_outside();
         Some(client)
+    }
+
+    /// Gives the control block of a client without a Lua object back.
+    pub(super) fn websocket_release(&mut self, id: u32) {
+        if let Some(client) = self.websockets.remove(id) {
+            let now = self.now();
+            self.network.release(now, client.socket);
+            self.touch_outside();
+        }
+    }
+
+    /// Tells Lua, or the MQTT client that is carried.
+    fn websocket_tell(&mut self, id: u32, notice: Notice) {
+        let carried = self.websockets.get(id).and_then(|client| client.carries);
+        match carried {
+            Some(mqtt) => self.mqtt_websocket_event(mqtt, notice),
+            None => self.bus.push_back(Message::WebSocket(id, notice)),
+        }
     }
 
     /// The timers of pings and reconnects that are due by `now`.
@@ -251,7 +276,7 @@ impl Runtime {
                 client.ping = Some(now + client.keepalive);
                 if client.unreported > 0 {
                     client.unreported -= 1;
-                    self.bus.push_back(Message::WebSocket(id, Notice::Sent));
+                    self.websocket_tell(id, Notice::Sent);
                 }
             }
             SocketEvent::Readable => {
@@ -343,7 +368,7 @@ impl Runtime {
         // every event the timer starts anew with the keep-alive time.
         client.ready = true;
         self.lib_line(Level::Info, "websocket ready!!");
-        self.bus.push_back(Message::WebSocket(id, Notice::ConnAck));
+        self.websocket_tell(id, Notice::ConnAck);
         Ok(())
     }
 
@@ -371,8 +396,12 @@ impl Runtime {
             client.buffer.drain(..end);
             match opcode {
                 0..=2 if new || opcode > 0 => {
-                    let notice = Notice::Received(payload, fin, opcode);
-                    self.bus.push_back(Message::WebSocket(id, notice));
+                    self.websocket_tell(id, Notice::Received(payload, fin, opcode));
+                    // Who is carried may have closed it; the rest is then read
+                    // as the answer to a handshake.
+                    if !self.websocket_ready(id) {
+                        return self.websocket_response(id);
+                    }
                 }
                 9 => {
                     let echoed = if new { &payload[..] } else { b"" };
@@ -406,8 +435,16 @@ impl Runtime {
         -1
     }
 
-    /// The connection is gone: tell Lua, and try again if wanted.
+    /// The connection has failed: tell Lua what (the new core alone), and end it.
     fn websocket_lost(&mut self, id: u32, what: &'static str) {
+        if self.config.core.is_new() {
+            self.websocket_tell(id, Notice::Error(what));
+        }
+        self.websocket_end(id);
+    }
+
+    /// Ends the connection, tells Lua, and tries again if wanted.
+    pub(super) fn websocket_end(&mut self, id: u32) {
         let now = self.now();
         let Some(client) = self.websockets.get_mut(id) else {
             return;
@@ -424,12 +461,7 @@ impl Runtime {
         self.lib_line(Level::Info, "websocket websocket closing socket");
         self.network.close(now, socket);
         self.touch_outside();
-        if self.config.core.is_new() {
-            self.bus
-                .push_back(Message::WebSocket(id, Notice::Error(what)));
-        }
-        self.bus
-            .push_back(Message::WebSocket(id, Notice::Disconnect));
+        self.websocket_tell(id, Notice::Disconnect);
         if let Some(span) = reconnect {
             self.websocket_says_reconnect(span);
         }

@@ -17,10 +17,10 @@ use rumqttc::mqttbytes::v4::{
     Publish, SubAck, SubscribeReasonCode, UnsubAck,
 };
 use rumqttc::mqttbytes::{Error, QoS, matches};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Notes;
+use super::{Notes, mqtt_websocket};
 
 /// Largest packet.
 const PACKET: usize = 256 * 1024;
@@ -117,8 +117,24 @@ impl Broker {
         }
     }
 
-    /// Serves a connection until it ends.
-    pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S) {
+    /// Serves a connection until it ends: MQTT, or a websocket that carries it.
+    pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let mut stream = BufReader::new(stream);
+        let first = match stream.fill_buf().await {
+            Ok(bytes) => bytes.first().copied(),
+            Err(_) => return,
+        };
+        if first == Some(b'G') {
+            // No MQTT packet begins with the letter of a GET.
+            if let Some(carried) = mqtt_websocket::accept(stream).await {
+                self.speak(carried).await;
+            }
+        } else {
+            self.speak(stream).await;
+        }
+    }
+
+    async fn speak<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S) {
         let mut buffer = BytesMut::new();
         let Some(Packet::Connect(hello)) = read(&mut stream, &mut buffer).await else {
             return;
@@ -363,5 +379,5 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, packet: Packet) -> bool {
     if packet.write(&mut bytes, PACKET).is_err() {
         return false;
     }
-    stream.write_all(&bytes).await.is_ok()
+    stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok()
 }

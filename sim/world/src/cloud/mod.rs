@@ -3,6 +3,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod ftp;
+mod mqtt_websocket;
 pub(crate) mod origin;
 
 use std::sync::{Arc, Mutex, PoisonError};
