@@ -16,6 +16,10 @@ use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// Consents to `mqtt` if the client asks for it, and else as well.
+#[expect(
+    clippy::result_large_err,
+    reason = "tungstenite's callback is of this type"
+)]
 fn consent(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     if request.headers().contains_key(PROTOCOL) {
         let name = HeaderValue::from_static("mqtt");
