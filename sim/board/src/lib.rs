@@ -320,8 +320,7 @@ impl Board {
         bytes: &[u8],
         framing: Option<Framing>,
     ) -> bool {
-        let uarts = &mut self.runtime.uarts;
-        uarts.send_to_device(now, id, bytes, framing)
+        self.runtime.send_to_uart(now, id, bytes, framing)
     }
 
     /// Drives a pin from outside; some wake a sleeping board.

@@ -14,6 +14,17 @@ pub(crate) struct Burst {
     pub(crate) framing: Framing,
     pub(crate) bytes: Vec<u8>,
     pub(crate) taken: usize,
+    /// Nobody listens: the chip sleeps, or wakes at the first byte.
+    pub(crate) missed: Option<Missed>,
+}
+
+/// Why nobody listens to a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// Its first byte wakes the chip.
+    Wakes,
+    /// It follows the one that does, or the port cannot wake the chip.
+    Deaf,
 }
 
 impl Burst {
@@ -41,18 +52,30 @@ impl Default for Incoming {
 }
 
 impl Incoming {
+    /// When the peer's transmitter is free for something to be sent now.
+    pub(crate) fn start(&self, now: Instant) -> Instant {
+        self.free.max(now)
+    }
+
     /// The peer starts to send now, or when its transmitter is free.
-    pub(crate) fn send(&mut self, now: Instant, bytes: Vec<u8>, framing: Framing) {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        bytes: Vec<u8>,
+        framing: Framing,
+        missed: Option<Missed>,
+    ) {
         if bytes.is_empty() {
             return;
         }
-        let start = self.free.max(now);
+        let start = self.start(now);
         self.free = start + framing.characters(bytes.len());
         self.bursts.push_back(Burst {
             start,
             framing,
             bytes,
             taken: 0,
+            missed,
         });
     }
 }

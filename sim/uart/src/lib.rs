@@ -7,14 +7,16 @@
 //! counted into the cache lazily: reading first catches up with the clock. The
 //! port notifies when the line has been silent for [`Tunables::idle`], and
 //! while streaming when the cache holds more than its size (facts D.3). What
-//! the device writes leaves in chunks at line rate ([`Port::poll`]).
+//! the device writes leaves in chunks at line rate ([`Port::poll`]). While the chip
+//! sleeps a port hears nothing, or loses the burst that wakes it ([`Ear`]).
 //!
 //! A [`SoftPort`] is the same for a UART that the firmware makes of pins and timers.
 //!
 //! # Not modelled
 //! * Bit errors and line breaks; a peer at another baud rate loses everything
 //!   ([`Lost::Framing`]).
-//! * Flow control, sleep and wake-up (UART1's `-1`).
+//! * Flow control.
+//! * A burst that has begun when the chip falls asleep is still received.
 
 #![forbid(unsafe_code)]
 
@@ -24,5 +26,5 @@ mod port;
 mod soft;
 
 pub use framing::{Framing, FramingError, Parity};
-pub use port::{Lost, Output, Port, Tunables};
+pub use port::{Ear, Lost, Output, Port, Tunables};
 pub use soft::{SoftOutput, SoftPort, SoftSetup};

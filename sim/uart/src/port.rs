@@ -6,7 +6,7 @@ use std::time::Duration;
 use airbench_clock::Instant;
 
 use crate::Framing;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, Missed};
 
 /// What the closed UART driver leaves open; defaults from facts O.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,19 @@ pub enum Lost {
     Overflow,
     /// The peer's line parameters do not match.
     Framing,
+    /// The chip slept.
+    Asleep,
+}
+
+/// What the chip's sleep means for a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ear {
+    /// The chip is awake, or the port receives through its sleep.
+    Awake,
+    /// What comes wakes the chip, and is lost up to the next silence.
+    Wakes,
+    /// Nothing is noticed.
+    Deaf,
 }
 
 /// What a port does on its own.
@@ -58,6 +71,8 @@ pub enum Output {
     Drained,
     /// Bytes were lost.
     Lost(Lost, usize),
+    /// A byte that was lost has woken the chip.
+    Woken,
 }
 
 /// Bytes of one transmit chunk: a long write shows on the wire bit by bit, but
@@ -72,6 +87,8 @@ pub struct Port {
     cache_size: usize,
     cache: VecDeque<u8>,
     incoming: Incoming,
+    /// Until then, what comes belongs to the burst that woke the chip.
+    waking: Instant,
     /// Arrival of the latest byte that has not been notified yet.
     unnotified: Option<Instant>,
     /// Chunks being sent and when each is complete.
@@ -88,6 +105,7 @@ impl Port {
             cache_size: 0,
             cache: VecDeque::new(),
             incoming: Incoming::default(),
+            waking: Instant::ZERO,
             unnotified: None,
             outgoing: VecDeque::new(),
             pending: VecDeque::new(),
@@ -118,9 +136,26 @@ impl Port {
 
     /// The peer starts to send `bytes` now, or when its transmitter is free.
     /// `framing` is the peer's; by default it matches the device's.
-    pub fn send_to_device(&mut self, now: Instant, bytes: Vec<u8>, framing: Option<Framing>) {
+    pub fn send_to_device(
+        &mut self,
+        now: Instant,
+        bytes: Vec<u8>,
+        framing: Option<Framing>,
+        ear: Ear,
+    ) {
         let framing = framing.or(self.framing).unwrap_or_default();
-        self.incoming.send(now, bytes, framing);
+        let start = self.incoming.start(now);
+        let missed = match ear {
+            _ if start < self.waking => Some(Missed::Deaf),
+            Ear::Awake => None,
+            Ear::Wakes => Some(Missed::Wakes),
+            Ear::Deaf => Some(Missed::Deaf),
+        };
+        if missed.is_some() && ear != Ear::Deaf {
+            let end = start + framing.characters(bytes.len());
+            self.waking = end + self.tunables.idle(framing);
+        }
+        self.incoming.send(now, bytes, framing, missed);
     }
 
     /// Moves what has arrived by `now` into the cache.
@@ -135,8 +170,12 @@ impl Port {
                 return;
             }
             let last = burst.arrival(burst.taken - 1);
+            if from == 0 && burst.missed == Some(Missed::Wakes) && self.framing.is_some() {
+                self.pending.push_back(Output::Woken);
+            }
             let lost = match self.framing {
                 None => Some(Lost::Closed),
+                Some(_) if burst.missed.is_some() => Some(Lost::Asleep),
                 Some(own) if !own.understands(burst.framing) => Some(Lost::Framing),
                 Some(_) => None,
             };
@@ -257,6 +296,9 @@ impl Port {
         // The next byte count worth a look: the end of the burst, or the byte
         // that makes the cache exceed its size.
         let arrival = self.incoming.bursts.front().map(|burst| {
+            if burst.taken == 0 && burst.missed == Some(Missed::Wakes) {
+                return burst.arrival(0);
+            }
             let excess = (self.cache_size + 1)
                 .saturating_sub(self.cache.len())
                 .max(1);

@@ -131,7 +131,7 @@ impl SoftPort {
     pub fn send_to_device(&mut self, now: Instant, bytes: Vec<u8>, framing: Option<Framing>) {
         let own = self.setup.map(|setup| setup.framing);
         let framing = framing.or(own).unwrap_or_default();
-        self.incoming.send(now, bytes, framing);
+        self.incoming.send(now, bytes, framing, None);
     }
 
     /// Queues a write; the first starts at once.

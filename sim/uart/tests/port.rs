@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_uart::{Framing, Lost, Output, Port, Tunables};
+use airbench_uart::{Ear, Framing, Lost, Output, Port, Tunables};
 use proptest::prelude::*;
 
 fn port() -> Port {
@@ -28,7 +28,7 @@ fn drain(port: &mut Port) -> Vec<(Instant, Output)> {
 #[test]
 fn six_bytes_at_115200_take_521_microseconds_and_notify_one_millisecond_later() {
     let mut port = port();
-    port.send_to_device(Instant::ZERO, b"\"echo\"".to_vec(), None);
+    port.send_to_device(Instant::ZERO, b"\"echo\"".to_vec(), None, Ear::Awake);
     let outputs = drain(&mut port);
     let end = Instant::from_nanos(520_833);
     assert_eq!(
@@ -41,7 +41,7 @@ fn six_bytes_at_115200_take_521_microseconds_and_notify_one_millisecond_later() 
 #[test]
 fn bytes_trickle_in_one_character_time_apart() {
     let mut port = port();
-    port.send_to_device(Instant::ZERO, vec![b'x'; 10], None);
+    port.send_to_device(Instant::ZERO, vec![b'x'; 10], None, Ear::Awake);
     assert_eq!(port.rx_size(Instant::from_nanos(86_805)), 1);
     assert_eq!(port.rx_size(Instant::from_nanos(86_804 * 4)), 3);
     assert_eq!(port.rx_size(Instant::from_millis(1)), 10);
@@ -50,8 +50,13 @@ fn bytes_trickle_in_one_character_time_apart() {
 #[test]
 fn a_gap_shorter_than_the_idle_time_merges_two_bursts() {
     let mut port = port();
-    port.send_to_device(Instant::ZERO, b"ab".to_vec(), None);
-    port.send_to_device(Instant::from_nanos(900_000), b"cd".to_vec(), None);
+    port.send_to_device(Instant::ZERO, b"ab".to_vec(), None, Ear::Awake);
+    port.send_to_device(
+        Instant::from_nanos(900_000),
+        b"cd".to_vec(),
+        None,
+        Ear::Awake,
+    );
     let receives: Vec<_> = drain(&mut port)
         .into_iter()
         .map(|(_, output)| output)
@@ -62,7 +67,7 @@ fn a_gap_shorter_than_the_idle_time_merges_two_bursts() {
 #[test]
 fn streaming_beyond_the_cache_size_notifies_early_and_drops_past_the_maximum() {
     let mut port = port();
-    port.send_to_device(Instant::ZERO, vec![0; 10_000], None);
+    port.send_to_device(Instant::ZERO, vec![0; 10_000], None, Ear::Awake);
     let outputs = drain(&mut port);
     assert_eq!(outputs[0].1, Output::Receive(2049));
     let lost: usize = outputs
@@ -85,7 +90,7 @@ fn a_peer_at_another_rate_is_not_understood() {
         baud: 9600,
         ..Framing::default()
     };
-    port.send_to_device(Instant::ZERO, b"hello".to_vec(), Some(slow));
+    port.send_to_device(Instant::ZERO, b"hello".to_vec(), Some(slow), Ear::Awake);
     assert_eq!(
         drain(&mut port).pop().unwrap().1,
         Output::Lost(Lost::Framing, 5)
@@ -117,7 +122,7 @@ proptest! {
         let (mut sent, mut now, mut got, mut lost) = (0usize, Instant::ZERO, Vec::new(), 0usize);
         for (gap, len) in bursts {
             now += Duration::from_micros(gap);
-            port.send_to_device(now, (sent..sent + len).map(|i| i as u8).collect(), None);
+            port.send_to_device(now, (sent..sent + len).map(|i| i as u8).collect(), None, Ear::Awake);
             sent += len;
         }
         let mut clock = Instant::ZERO;

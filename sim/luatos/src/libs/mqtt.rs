@@ -99,11 +99,7 @@ fn create(cx: &mut Call<'_>) -> Results {
     };
     // A URL has its own port, or its scheme's.
     let url = cx.host().config.core.is_new() && is_url(&host);
-    let port = if url {
-        0
-    } else {
-        cx.check_integer(3)? as u16
-    };
+    let port = if url { 0 } else { cx.check_integer(3)? as u16 };
     let security = security(cx);
     let mut capacity = BUFFER;
     let mut patience = PATIENCE;

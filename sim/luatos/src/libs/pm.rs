@@ -42,6 +42,7 @@ pub(crate) const LIBRARY: Library = Library {
 pub(crate) const DTIMERS: usize = 7;
 
 const IDLE: i32 = 1;
+const LIGHT: i32 = 2;
 const DEEP: i32 = 3;
 const HIBERNATE: i32 = 4;
 
@@ -116,15 +117,27 @@ impl Runtime {
         self.power.psm
     }
 
+    /// The script waits and USB does not keep the chip awake.
+    fn may_sleep(&self) -> bool {
+        let idle = matches!(self.wait, Wait::Message(_)) && !self.has_messages();
+        idle && (self.power.usb_ignored || !self.power.usb)
+    }
+
     /// The sleep mode the chip goes into now, if it does: the script waits,
     /// asked for deep sleep, and neither USB nor the modem keeps it awake.
     pub fn sleep_due(&self) -> Option<i32> {
         let power = &self.power;
-        let idle = matches!(self.wait, Wait::Message(_)) && !self.has_messages();
         let quiet = power.psm || !self.mobile.is_registered();
-        let unplugged = power.usb_ignored || !power.usb;
         let deep = (DEEP..=HIBERNATE).contains(&power.requested);
-        (idle && deep && quiet && unplugged).then_some(power.requested)
+        (deep && quiet && self.may_sleep()).then_some(power.requested)
+    }
+
+    /// The chip sleeps lightly, with its UARTs off: it does as soon as the script
+    /// waits and nothing is being sent. Whether a connected modem delays it is
+    /// not known; here it does not.
+    pub(crate) fn sleeps_lightly(&self, now: Instant) -> bool {
+        let asked = self.power.requested >= LIGHT && self.may_sleep();
+        asked && self.vm_time() <= now && !self.uarts.is_sending()
     }
 
     /// Timers that go on running while the board sleeps.

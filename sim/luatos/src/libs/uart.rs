@@ -3,7 +3,7 @@
 use airbench_clock::Instant;
 use airbench_lua32::{Kind, Raise, Ref};
 use airbench_trace::{Kind as EventKind, Source};
-use airbench_uart::{Framing, Output, Parity, Port, Tunables};
+use airbench_uart::{Ear, Framing, Output, Parity, Port, Tunables};
 
 use crate::args::{Args, Call, Results};
 use crate::libs::rs485::{self, Rs485};
@@ -93,21 +93,10 @@ impl Uarts {
         self.slot(id).filter(|_| real).map(|slot| &mut slot.port)
     }
 
-    /// A peer begins to send. False if there is no such port.
-    pub fn send_to_device(
-        &mut self,
-        now: Instant,
-        id: u8,
-        bytes: &[u8],
-        framing: Option<Framing>,
-    ) -> bool {
-        if id == soft_uart::ID {
-            self.soft.port.send_to_device(now, bytes.to_vec(), framing);
-            return true;
-        }
-        let port = self.port(id);
-        port.map(|port| port.send_to_device(now, bytes.to_vec(), framing))
-            .is_some()
+    /// Something written is still on its way out.
+    pub(crate) fn is_sending(&self) -> bool {
+        let ports = self.slots.iter().any(|slot| slot.port.queued() > 0);
+        ports || self.soft.port.queued() > 0
     }
 
     /// A port is set up.
@@ -127,7 +116,49 @@ impl Uarts {
     }
 }
 
+/// What light sleep makes of a port: UART1's receiver wakes the chip, and at low
+/// rates it loses nothing (the firmware's demo `uart_wakeup`).
+fn ear(id: u8, framing: Option<Framing>) -> Ear {
+    let baud = framing.map(|framing| framing.baud);
+    match id {
+        1 if matches!(baud, Some(600 | 1200 | 2400 | 4800 | 9600)) => Ear::Awake,
+        1 => Ear::Wakes,
+        _ => Ear::Deaf,
+    }
+}
+
 impl Runtime {
+    /// A peer begins to send. False if there is no such port.
+    pub fn send_to_uart(
+        &mut self,
+        now: Instant,
+        id: u8,
+        bytes: &[u8],
+        framing: Option<Framing>,
+    ) -> bool {
+        let asleep = self.sleeps_lightly(now);
+        if id == soft_uart::ID {
+            if asleep {
+                let text = format!("{} asleep", bytes.len());
+                self.record(Source::Uart4, EventKind::Lost, text);
+            } else {
+                let port = &mut self.uarts.soft.port;
+                port.send_to_device(now, bytes.to_vec(), framing);
+            }
+            return true;
+        }
+        let Some(port) = self.uarts.port(id) else {
+            return false;
+        };
+        let ear = if asleep {
+            ear(id, port.framing())
+        } else {
+            Ear::Awake
+        };
+        port.send_to_device(now, bytes.to_vec(), framing, ear);
+        true
+    }
+
     /// Lets the ports work until `now`.
     pub(crate) fn drive_uarts(&mut self, now: Instant) {
         self.drive_soft_uart(now);
@@ -138,6 +169,10 @@ impl Runtime {
                 // Only real UARTs and the USB one have an event source.
                 let source = Source::uart(id).unwrap_or(Source::Board);
                 match output {
+                    Output::Woken if slot.pending < PENDING && slot.heard[0] => {
+                        slot.pending += 1;
+                        self.bus.push_back(Message::UartReceive(id, -1));
+                    }
                     Output::Receive(len) if slot.pending < PENDING && slot.heard[0] => {
                         slot.pending += 1;
                         // A notification about nothing means "sent" to its handler.
@@ -147,7 +182,7 @@ impl Runtime {
                                 len => Message::UartReceive(id, len),
                             });
                     }
-                    Output::Receive(_) => {}
+                    Output::Receive(_) | Output::Woken => {}
                     Output::Sent(bytes) => self.record(source, EventKind::Tx, bytes),
                     Output::Drained => match &mut slot.rs485 {
                         Some(rs485) => rs485.drained(now),
