@@ -2,7 +2,7 @@
 
 use airbench_luatos::Core;
 
-use crate::{prints, prints_on};
+use crate::{prints, prints_on, run};
 
 /// A script that runs `body` in a task once there is a network.
 fn online(body: &str) -> String {
@@ -191,4 +191,40 @@ fn a_websocket_that_fails_ends_mqtt() {
             "host",
         ],
     );
+}
+
+/// TLS: each segment is an event, whether a record ends in it or not.
+#[test]
+fn a_debugged_socket_counts_the_segments_of_tls() {
+    let lines = run(
+        Core::V1112,
+        &online(
+            r#"local c, got = nil, 0
+            c = socket.create(nil, function(_, event, code)
+                if event == socket.ON_LINE then
+                    print("online")
+                    socket.tx(c, "GET /bytes/5000 HTTP/1.1\r\nHost: httpbin.air32.cn\r\n\r\n")
+                end
+                if event == socket.EVENT and code == 0 then
+                    local buff = zbuff.create(8192)
+                    socket.rx(c, buff)
+                    got = got + buff:used()
+                    if got > 5000 then print("everything") end
+                end
+            end)
+            socket.debug(c, true)
+            socket.config(c, nil, nil, true)
+            socket.connect(c, "httpbin.air32.cn", 443)"#,
+        ),
+    );
+    let place = |text: &str| lines.iter().position(|line| line.contains(text)).unwrap();
+    let segments = |of: &[String]| {
+        let of = of.iter();
+        of.filter(|line| line.contains("before process") && line.contains("0xf2000005"))
+            .count()
+    };
+    let (online, all) = (place("online"), place("everything"));
+    // 5 KB and their heads in segments of 1340 bytes; one record, so the script
+    // hears once.
+    assert_eq!(segments(&lines[online..=all]), 4, "{lines:#?}");
 }

@@ -317,6 +317,7 @@ impl IpStack for SmolStack {
         let closed = TcpStatus {
             state: TcpState::Closed,
             readable: 0,
+            arrivals: 0,
             unacknowledged: 0,
             writable: 0,
             error: None,
@@ -339,6 +340,7 @@ impl IpStack for SmolStack {
         TcpStatus {
             state,
             readable: socket.recv_queue(),
+            arrivals: 0,
             unacknowledged: socket.send_queue(),
             writable: if socket.may_send() {
                 socket.send_capacity() - socket.send_queue()

@@ -42,6 +42,9 @@ pub struct TcpStatus {
     pub state: TcpState,
     /// Bytes received and not yet read.
     pub readable: usize,
+    /// How often bytes have come in order, modulo 2³²; 0 if the stack does not
+    /// count.
+    pub arrivals: u32,
     /// Bytes written and not yet acknowledged by the peer.
     pub unacknowledged: usize,
     /// Bytes that can be written now.

@@ -122,7 +122,7 @@ fn refusal(client: &Mqtt, bytes: &[u8], body: usize) -> Option<Bad> {
         let payload = ((bytes.len() - body) as u32).wrapping_sub(head as u32);
         if qos > 2 {
             (-5, 98, format!("bad publish packet qos {qos}"))
-        } else if topic < 1 || topic > TOPIC || payload > PAYLOAD {
+        } else if !(1..=TOPIC).contains(&topic) || payload > PAYLOAD {
             let line = format!("bad publish packet topic len {topic} payload_len {payload}");
             (-6, 99, line)
         } else {

@@ -65,6 +65,10 @@ pub(super) struct Socket {
     datagrams: VecDeque<(SocketAddrV4, Vec<u8>)>,
     /// Readable bytes the owner has been told of.
     announced: usize,
+    /// Arrivals at the stack that were looked at, and how many of the latest
+    /// look have not been told of.
+    arrivals: u32,
+    untold: u32,
     /// All that DNS said for the current target.
     pub(super) resolved: Vec<Ipv4Addr>,
     /// The device computes until then; TLS stands still.
@@ -96,6 +100,8 @@ impl Socket {
             awaiting: false,
             datagrams: VecDeque::new(),
             announced: 0,
+            arrivals: 0,
+            untold: 0,
             resolved: Vec::new(),
             computing: None,
             error: None,
@@ -128,6 +134,9 @@ impl Socket {
 
     /// Tells the owner of an event, and the log if it is debugged.
     pub(super) fn tell(&mut self, notices: &mut Notices, event: Option<SocketEvent>, low: Low) {
+        if low == Low::Received {
+            self.untold = self.untold.saturating_sub(1);
+        }
         let trace = self.debug.then(|| Trace {
             low,
             before: self.shown,
@@ -370,12 +379,21 @@ impl Socket {
             self.tell(events, Some(SocketEvent::Acknowledged), Low::Sent);
         }
         if self.tls.is_some() {
+            self.untold = status.arrivals.wrapping_sub(self.arrivals);
             self.work_tls(now, stack, tcp, compute, events);
         }
         let readable = self.pending(stack);
         if readable > self.announced && self.state == State::Online {
             self.announced = readable;
             self.tell(events, Some(SocketEvent::Readable), Low::Received);
+        }
+        if self.tls.is_some() && self.computing.is_none() {
+            // The adapter hears of each segment, though the first look took all
+            // and a record may want more of them.
+            self.arrivals = status.arrivals;
+            while self.untold > 0 {
+                self.tell(events, None, Low::Received);
+            }
         }
         if matches!(status.state, TcpState::Closed | TcpState::HalfClosed)
             && self.computing.is_none()

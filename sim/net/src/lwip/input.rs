@@ -42,10 +42,13 @@ impl Pcb {
         self.hear(now);
         let unread = self.received.len();
         self.receive(segment, now);
-        // What comes in order after the user has closed is lost, and the peer
-        // must know.
-        if self.closed && self.received.len() > unread {
-            return Verdict::Abort;
+        if self.received.len() > unread {
+            self.arrivals = self.arrivals.wrapping_add(1);
+            // What comes in order after the user has closed is lost, and the
+            // peer must know.
+            if self.closed {
+                return Verdict::Abort;
+            }
         }
         Verdict::Fine
     }

@@ -250,6 +250,7 @@ impl IpStack for LwipStack {
             return TcpStatus {
                 state: TcpState::Closed,
                 readable: 0,
+                arrivals: 0,
                 unacknowledged: 0,
                 writable: 0,
                 error: None,
@@ -265,6 +266,7 @@ impl IpStack for LwipStack {
                 State::Closed => TcpState::Closed,
             },
             readable: pcb.received.len(),
+            arrivals: pcb.arrivals,
             unacknowledged: pcb.unacknowledged(),
             writable: pcb.writable(),
             error: pcb.error,

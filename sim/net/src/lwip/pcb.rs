@@ -79,6 +79,8 @@ pub(super) struct Pcb {
     pub(super) snd_scale: u8,
     /// Received and not read.
     pub(super) received: VecDeque<u8>,
+    /// How often something was added to it.
+    pub(super) arrivals: u32,
     /// Segments above a gap, by sequence number.
     pub(super) out_of_order: Vec<(u32, Vec<u8>, bool)>,
     pub(super) ack_now: bool,
@@ -159,6 +161,7 @@ impl Pcb {
             scaled: false,
             snd_scale: 0,
             received: VecDeque::new(),
+            arrivals: 0,
             out_of_order: Vec::new(),
             ack_now: false,
             ack_delayed: None,
