@@ -27,13 +27,17 @@ impl Chance {
         if probability <= 0.0 {
             return false;
         }
+        let mut draw = self.rng.unit();
         if let Some(before) = self.before
             && correlation > 0.0
-            && self.rng.unit() < correlation
         {
-            return before;
+            if draw < correlation {
+                return before;
+            }
+            // What is left of the number is even again.
+            draw = (draw - correlation) / (1.0 - correlation);
         }
-        let happens = self.rng.unit() < probability;
+        let happens = draw < probability;
         self.before = Some(happens);
         happens
     }

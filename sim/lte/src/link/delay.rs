@@ -60,16 +60,15 @@ impl Distribution {
 
     /// Its quantiles; none for `Uniform`, which needs no table.
     fn table(&self) -> Vec<f32> {
-        let place = |index: usize| (index as f64 + 0.5) / ENTRIES as f64;
-        let made = |value: fn(f64) -> f64| {
-            let entry = |index| value(place(index)) as f32;
-            (0..ENTRIES).map(entry).collect()
-        };
+        let places = (0..ENTRIES).map(|index| (index as f64 + 0.5) / ENTRIES as f64);
         match self {
             Self::Uniform | Self::File(_) => Vec::new(),
-            Self::Normal => made(normal),
-            Self::Pareto => made(pareto),
-            Self::ParetoNormal => made(|u| (normal(u) + 3.0 * pareto(u)) / 4.0),
+            Self::Normal => normals(places).map(|z| z as f32).collect(),
+            Self::Pareto => places.map(|u| pareto(u) as f32).collect(),
+            Self::ParetoNormal => normals(places.clone())
+                .zip(places)
+                .map(|(z, u)| ((z + 3.0 * pareto(u)) / 4.0) as f32)
+                .collect(),
             Self::Table(table) => table
                 .iter()
                 .map(|entry| (f64::from(*entry) / UNIT) as f32)
@@ -78,19 +77,43 @@ impl Distribution {
     }
 }
 
-/// The quantile of the standard normal distribution, by bisection: libm's error
-/// function gives the same bits everywhere.
+/// The quantile of the standard normal distribution at `u` between 0 and 1, both
+/// excluded; libm's functions give the same bits everywhere.
 pub fn normal(u: f64) -> f64 {
-    let (mut low, mut high) = (-10.0, 10.0);
-    for _ in 0..60 {
-        let middle = (low + high) / 2.0;
-        if 0.5 * libm::erfc(-middle / core::f64::consts::SQRT_2) < u {
-            low = middle;
-        } else {
-            high = middle;
+    normal_from(u, 0.0)
+}
+
+/// The same by Newton's method from `near`, which a neighbour's quantile makes
+/// short.
+fn normal_from(u: f64, near: f64) -> f64 {
+    if u > 0.5 {
+        return -normal_from(1.0 - u, -near);
+    }
+    // On this side the function is convex: from the right of its root the method
+    // runs straight into it, from the left it first jumps to the right.
+    let mut z = near.min(0.0);
+    for _ in 0..100 {
+        let density = libm::exp(-0.5 * z * z) / (2.0 * core::f64::consts::PI).sqrt();
+        let step = (below(z) - u) / density;
+        z = (z - step).min(0.0);
+        if step.abs() <= 1e-14 {
+            break;
         }
     }
-    low
+    z
+}
+
+/// The share of the standard normal distribution below `z`.
+fn below(z: f64) -> f64 {
+    0.5 * libm::erfc(-z / core::f64::consts::SQRT_2)
+}
+
+/// Normal quantiles of places that ascend.
+fn normals(places: impl Iterator<Item = f64>) -> impl Iterator<Item = f64> {
+    places.scan(0.0, |near, place| {
+        *near = normal_from(place, *near);
+        Some(*near)
+    })
 }
 
 /// The quantile of Pareto's distribution with index 3, its mean moved to 0, in
@@ -106,6 +129,8 @@ pub(super) struct Jitter {
     /// What the table is of.
     of: Distribution,
     table: Vec<f32>,
+    /// The path has not changed since that was looked at.
+    current: bool,
     /// The normal variable behind correlated delays.
     z: Option<f64>,
     gauss: Option<Gauss>,
@@ -117,9 +142,16 @@ impl Jitter {
             rng,
             of: Distribution::Uniform,
             table: Vec::new(),
+            current: false,
             z: None,
             gauss: None,
         }
+    }
+
+    /// The path may have another distribution from now on. To compare a table
+    /// with each packet would cost more than to draw from it.
+    pub(super) fn look_again(&mut self) {
+        self.current = false;
     }
 
     /// The next deviation, in units of the jitter. Correlation is that of the
@@ -133,9 +165,12 @@ impl Jitter {
         if *distribution == Distribution::Uniform {
             return 2.0 * u - 1.0;
         }
-        if self.of != *distribution {
-            self.of = distribution.clone();
-            self.table = distribution.table();
+        if !self.current {
+            self.current = true;
+            if self.of != *distribution {
+                self.of = distribution.clone();
+                self.table = distribution.table();
+            }
         }
         let index = (u * self.table.len() as f64) as usize;
         self.table.get(index).copied().map_or(0.0, f64::from)
@@ -171,18 +206,15 @@ const REACH: f64 = 6.0;
 
 impl Gauss {
     fn new() -> Self {
-        let quantile = |index| {
+        let places = (0..=ENTRIES).map(|index| {
             let u = index as f64 / ENTRIES as f64;
             // The outermost step ends where its half would lie.
-            normal(u.clamp(0.125 / ENTRIES as f64, 1.0 - 0.125 / ENTRIES as f64))
-        };
-        let function = |index| {
-            let z = f64::from(index) / STEPS - REACH;
-            0.5 * libm::erfc(-z / core::f64::consts::SQRT_2)
-        };
+            u.clamp(0.125 / ENTRIES as f64, 1.0 - 0.125 / ENTRIES as f64)
+        });
+        let grid = (0..=(2.0 * REACH * STEPS) as i32).map(|at| f64::from(at) / STEPS - REACH);
         Self {
-            quantiles: (0..=ENTRIES).map(quantile).collect(),
-            places: (0..=(2.0 * REACH * STEPS) as i32).map(function).collect(),
+            quantiles: normals(places).collect(),
+            places: grid.map(below).collect(),
         }
     }
 

@@ -130,6 +130,7 @@ impl Link {
     pub fn path_mut(&mut self, direction: Direction) -> &mut Path {
         let lane = self.lane(direction);
         lane.air.forget_trace();
+        lane.jitter.look_again();
         &mut lane.path
     }
 
