@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use futures_util::FutureExt;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -157,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return self.refuse(&Refusal::bad_request()).await;
         }
         if head.target == b"*" {
-            return self.page(head, b"*", &Page::of(400)).await;
+            return self.page(head, b"*", Page::of(400)).await;
         }
         let target = match target::parse(&head.target) {
             Ok(target) => target,
@@ -166,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match websocket(head, &target) {
             Some(endpoint) => match handshake(head) {
                 Ok(()) => Next::WebSocket(endpoint),
-                Err(page) => self.page(head, &target.raw, &page).await,
+                Err(page) => self.page(head, &target.raw, page).await,
             },
             None => self.servlet(head, &target).await,
         }
@@ -177,10 +178,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Next::End
     }
 
-    async fn page(&mut self, head: &Head, raw: &[u8], page: &Page) -> Next {
-        let whole = self.skip_body(head).await;
+    /// Jetty does not wait for a body: what is not there when the page is made
+    /// ends the connection, and so does a client that waits to be asked for it.
+    async fn page(&mut self, head: &Head, raw: &[u8], mut page: Page) -> Next {
+        let expect = head.first("Expect").unwrap_or_default();
+        let asks = !head.old && has_token(expect, "100-continue");
+        page.closes |= asks || !self.skip_body(head).await;
         let sent = self.write(&page.render(head, raw)).await;
-        let ends = sent.is_err() || !whole || page.closes || wants_close(head);
+        let ends = sent.is_err() || page.closes || wants_close(head);
         if ends { Next::End } else { Next::Request }
     }
 
@@ -203,12 +208,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             404
         };
-        self.page(head, &target.raw, &Page::of(status)).await
+        self.page(head, &target.raw, Page::of(status)).await
     }
 
     async fn api(&mut self, head: &Head, target: &Target) -> Next {
         if head.length.is_some_and(|length| length > API_LIMIT) {
-            return self.page(head, &target.raw, &Page::of(403)).await;
+            return self.page(head, &target.raw, Page::of(403)).await;
         }
         let length = head.length.unwrap_or(0) as usize;
         while self.bytes.len() < length {
@@ -223,14 +228,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
         let body = String::from_utf8_lossy(&self.bytes[..length]).into_owned();
         if json && nutz::parse(&body).is_err() {
-            return self.page(head, &target.raw, &Page::of(403)).await;
+            return self.page(head, &target.raw, Page::of(403)).await;
         }
         self.shared.clock.sleep(API_TIMEOUT).await;
         let page = Page {
             message: "AsyncContext timeout".to_owned(),
             ..Page::of(500)
         };
-        self.page(head, &target.raw, &page).await
+        self.page(head, &target.raw, page).await
+    }
+
+    /// Reads what has arrived, without waiting; false if nothing has.
+    fn read_ready(&mut self) -> bool {
+        let read = self.stream.read_buf(&mut self.bytes).now_or_never();
+        matches!(read, Some(Ok(len)) if len > 0)
     }
 
     /// Reads past the body; false if it was not all there.
@@ -246,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if left == 0 {
                 return true;
             }
-            if !self.read().await {
+            if !self.read_ready() {
                 return false;
             }
         }
@@ -271,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let here = left.min(self.bytes.len());
                 self.bytes.drain(..here);
                 left -= here;
-                if left > 0 && !self.read().await {
+                if left > 0 && !self.read_ready() {
                     return false;
                 }
             }
@@ -285,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let line: Vec<u8> = self.bytes.drain(..=end).collect();
                 return Some(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
-            if self.bytes.len() > head::LIMIT || !self.read().await {
+            if self.bytes.len() > head::LIMIT || !self.read_ready() {
                 return None;
             }
         }

@@ -49,6 +49,41 @@ pub(crate) struct Page {
     pub(crate) closes: bool,
 }
 
+/// Character sets of pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charset {
+    Latin1,
+    Utf8,
+}
+
+impl Charset {
+    /// The first that the client accepts, `None` if it is not one of ours.
+    fn accepted(head: &Head) -> Option<Self> {
+        match by_quality(head, "Accept-Charset", |_| 0).first() {
+            None => Some(Self::Latin1),
+            Some(name) => match name.to_ascii_lowercase().as_str() {
+                "*" | "utf-8" | "utf8" => Some(Self::Utf8),
+                "iso-8859-1" | "latin1" => Some(Self::Latin1),
+                _ => None,
+            },
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Latin1 => "ISO-8859-1",
+            Self::Utf8 => "UTF-8",
+        }
+    }
+
+    fn encode(self, text: &str) -> Vec<u8> {
+        match self {
+            Self::Latin1 => latin1(text),
+            Self::Utf8 => text.as_bytes().to_vec(),
+        }
+    }
+}
+
 impl Page {
     /// The page of a status, with its own words.
     pub(crate) fn of(status: u16) -> Self {
@@ -96,23 +131,27 @@ impl Page {
     }
 
     /// Type and bytes of the body; none for methods that get no page.
-    fn body(&self, head: &Head, raw_path: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    fn body(&self, head: &Head, raw_path: &[u8]) -> Option<(String, Vec<u8>)> {
         if !["GET", "POST", "HEAD"].contains(&head.method.as_str()) {
             return None;
         }
         let uri = String::from_utf8_lossy(raw_path).into_owned();
-        Some(match accepted(head) {
-            Kind::Html => (
-                "text/html;charset=iso-8859-1",
-                latin1(&self.html(&escape(&uri))),
-            ),
-            Kind::Plain => ("text/plain;charset=iso-8859-1", latin1(&self.plain(&uri))),
-            Kind::Json => ("application/json", self.json(&uri).into_bytes()),
-            Kind::Nothing => ("", Vec::new()),
+        let typed = |kind: &str, charset: Charset, text: &str| {
+            let kind = format!("{kind};charset={}", charset.name().to_ascii_lowercase());
+            (kind, charset.encode(text))
+        };
+        Some(match (accepted(head), Charset::accepted(head)) {
+            (Some(Kind::Html), Some(charset)) => {
+                typed("text/html", charset, &self.html(&escape(&uri), charset))
+            }
+            (Some(Kind::Plain), Some(charset)) => typed("text/plain", charset, &self.plain(&uri)),
+            (Some(Kind::Json(kind)), Some(_)) => (kind, self.json(&uri).into_bytes()),
+            _ => (String::new(), Vec::new()),
         })
     }
 
-    fn html(&self, uri: &str) -> String {
+    fn html(&self, uri: &str, charset: Charset) -> String {
+        let charset = charset.name();
         let (status, message) = (self.status, escape(&self.message));
         let causes: String = self
             .causes
@@ -121,7 +160,7 @@ impl Page {
             .collect();
         format!(
             "<html>\n<head>\n<meta http-equiv=\"Content-Type\" \
-             content=\"text/html;charset=ISO-8859-1\"/>\n<title>Error {status} {message}</title>\n\
+             content=\"text/html;charset={charset}\"/>\n<title>Error {status} {message}</title>\n\
              </head>\n<body><h2>HTTP ERROR {status} {message}</h2>\n<table>\n\
              <tr><th>URI:</th><td>{uri}</td></tr>\n<tr><th>STATUS:</th><td>{status}</td></tr>\n\
              <tr><th>MESSAGE:</th><td>{message}</td></tr>\n\
@@ -162,38 +201,60 @@ pub(crate) fn wants_close(head: &Head) -> bool {
 }
 
 /// Kinds of pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Html,
     Plain,
-    Json,
-    Nothing,
+    /// With the type as it was asked for.
+    Json(String),
 }
 
-/// The best of what the client accepts, by quality and order.
-fn accepted(head: &Head) -> Kind {
-    let Some(accept) = head.first("Accept") else {
-        return Kind::Html;
-    };
-    let accept = String::from_utf8_lossy(accept).into_owned();
-    let mut best: Option<(f32, Kind)> = None;
-    for entry in accept.split(',') {
-        let mut parts = entry.split(';').map(str::trim);
-        let kind = match parts.next().unwrap_or_default() {
-            "text/html" | "text/*" | "*/*" => Kind::Html,
-            "text/plain" => Kind::Plain,
-            "application/json" | "text/json" => Kind::Json,
-            _ => continue,
-        };
-        let quality = parts
-            .filter_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok())
-            .next()
-            .unwrap_or(1.0);
-        if quality > 0.0 && best.is_none_or(|(known, _)| quality > known) {
-            best = Some((quality, kind));
+/// What the fields of a name list, the best first: by quality, then by `rank`,
+/// then in their order. Nothing of quality 0.
+fn by_quality(head: &Head, name: &str, rank: fn(&str) -> u8) -> Vec<String> {
+    let fields: Vec<_> = head.all(name).map(String::from_utf8_lossy).collect();
+    let mut list = Vec::new();
+    for entry in fields.iter().flat_map(|field| field.split(',')) {
+        let (mut text, mut quality) = (String::new(), 1.0);
+        for part in entry.split(';').map(str::trim) {
+            match part.strip_prefix("q=") {
+                Some(number) => quality = number.parse().unwrap_or(1.0),
+                None if text.is_empty() => text += part,
+                // A kind with parameters is another kind.
+                None => text += &format!(";{part}"),
+            }
+        }
+        if quality > 0.0 && !text.is_empty() {
+            list.push((quality, text));
         }
     }
-    best.map_or(Kind::Nothing, |(_, kind)| kind)
+    let quality = |(quality, text): &(f32, String)| (*quality, rank(text));
+    list.sort_by(|a, b| {
+        quality(b)
+            .partial_cmp(&quality(a))
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+    list.into_iter().map(|(_, text)| text).collect()
+}
+
+/// The page a client wants most of those there are; without a wish it is HTML.
+fn accepted(head: &Head) -> Option<Kind> {
+    if head.first("Accept").is_none() {
+        return Some(Kind::Html);
+    }
+    let specific = |kind: &str| match kind {
+        "*" | "*/*" => 0,
+        kind if kind.ends_with("/*") => 1,
+        kind if !kind.contains(';') => 2,
+        _ => 3,
+    };
+    let kinds = by_quality(head, "Accept", specific);
+    kinds.into_iter().find_map(|kind| match kind.as_str() {
+        "text/html" | "text/*" | "*/*" => Some(Kind::Html),
+        "text/plain" => Some(Kind::Plain),
+        "application/json" | "text/json" => Some(Kind::Json(kind)),
+        _ => None,
+    })
 }
 
 fn escape(text: &str) -> String {

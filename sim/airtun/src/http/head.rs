@@ -93,6 +93,10 @@ impl Reader<'_> {
     }
 }
 
+fn too_large() -> Refusal {
+    Refusal::new(431, "Request Header Fields Too Large")
+}
+
 /// Returns from a parser that wants more bytes.
 macro_rules! next {
     ($reader:expr) => {
@@ -109,13 +113,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
     let mut head = Head::default();
     let Some(()) = request_line(&mut reader, &mut head)? else {
         return match bytes.len() {
+            LINE_LIMIT.. if head.target.is_empty() => Err(too_large()),
             LINE_LIMIT.. => Err(Refusal::new(414, "URI Too Long")),
             _ => Ok(None),
         };
     };
     let done = fields(&mut reader, &mut head)?.is_some();
     if if done { reader.at } else { bytes.len() } > LIMIT {
-        return Err(Refusal::new(431, "Request Header Fields Too Large"));
+        return Err(too_large());
     }
     if !done {
         return Ok(None);
@@ -306,6 +311,8 @@ mod tests {
             refused(&head(LIMIT + 1)),
             "431 Request Header Fields Too Large"
         );
+        let method = "A".repeat(9000);
+        assert_eq!(refused(&method), "431 Request Header Fields Too Large");
         let endless = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
         assert_eq!(refused(&endless), "414 URI Too Long");
     }

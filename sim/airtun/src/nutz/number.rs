@@ -1,5 +1,7 @@
 //! Numbers: read by Nutz's rules, printed by Java's (facts sheet 3.1).
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
 use super::{Value, java};
 
 /// The value of a number token, or `None` if it is none.
@@ -28,7 +30,36 @@ pub(super) fn read(token: &str) -> Option<Value> {
     Some(Value::Number(text))
 }
 
+/// The digits of every script as ASCII, as `Character.digit` reads them: those of
+/// the basic plane, and for hexadecimal the full-width letters too.
+fn ascii(token: &str, letters: bool) -> String {
+    let is_digit = |code: u32| {
+        let c = char::from_u32(code);
+        c.is_some_and(|c| c.general_category() == GeneralCategory::DecimalNumber)
+    };
+    let plain = |c: char| match c {
+        c if c.is_ascii() => c,
+        'Ａ'..='Ｆ' | 'ａ'..='ｆ' if letters => {
+            char::from_u32(c as u32 - ('Ａ' as u32 - 'A' as u32)).unwrap_or(c)
+        }
+        '\u{80}'..='\u{FFFF}' if is_digit(c as u32) => {
+            // Digits stand in tens, each from nought to nine.
+            let before = (1..).take_while(|back| is_digit(c as u32 - back)).count();
+            char::from(b'0' + (before % 10) as u8)
+        }
+        c => c,
+    };
+    token.chars().map(plain).collect()
+}
+
 fn integer(token: &str) -> Option<String> {
+    if token.is_ascii() {
+        return ascii_integer(token);
+    }
+    ascii_integer(&ascii(token, token.starts_with("0x")))
+}
+
+fn ascii_integer(token: &str) -> Option<String> {
     if let Some(hex) = token.strip_prefix("0x") {
         return Some(i64::from_str_radix(hex, 16).ok()?.to_string());
     }
@@ -40,21 +71,15 @@ fn integer(token: &str) -> Option<String> {
     decimal_integer(token)
 }
 
-/// Decimal of any length; Java takes every script's digits, of which the
-/// full-width ones are in use.
+/// Decimal of any length.
 fn decimal_integer(token: &str) -> Option<String> {
     let (negative, digits) = match token.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, token),
     };
-    let digits: String = digits
-        .chars()
-        .map(|c| match c {
-            '０'..='９' => Some(char::from(b'0' + (c as u32 - '０' as u32) as u8)),
-            c if c.is_ascii_digit() => Some(c),
-            _ => None,
-        })
-        .collect::<Option<_>>()?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     if digits.is_empty() {
         return None;
     }
@@ -124,6 +149,7 @@ fn hex_float(text: &str) -> Option<f64> {
 
 /// `new BigDecimal(text).toString()`.
 fn big_decimal(text: &str) -> Option<String> {
+    let text = ascii(text, false);
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: i64 = exponent.parse::<i32>().ok()?.into();
     let (negative, mantissa) = match mantissa.strip_prefix('-') {
@@ -163,4 +189,28 @@ fn big_decimal(text: &str) -> Option<String> {
         format!("E{adjusted:+}")
     };
     Some(format!("{sign}{head}{point}{exponent}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_every_script_count() {
+        for (token, expected) in [
+            ("1٣", Some("13")),
+            ("1\u{1D7D9}", None),
+            ("0x１ｆ", Some("31")),
+            ("-４２", Some("-42")),
+            ("-4२", Some("-42")),
+            ("1１２1E-7", Some("0.0001121")),
+            ("1.５", None),
+        ] {
+            let value = read(token).map(|value| match value {
+                Value::Number(text) => text,
+                other => format!("{other:?}"),
+            });
+            assert_eq!(value.as_deref(), expected, "{token}");
+        }
+    }
 }
