@@ -337,3 +337,16 @@ Feature: The modem and the carrier
     When the reset key is pressed
     Then the log does not show "I/user.up" for 29 s
     And the log shows "I/user.up" within 5 s
+
+  @needs.lte.impair
+  Scenario: A device that is switched on in an outage attaches after it
+    Given the main script:
+      """
+      sys = require("sys")
+      sys.run()
+      """
+    When the board is powered on
+    And the radio link goes down
+    Then the log does not show "IP_READY" for 60 s
+    When the radio link comes back
+    Then the log shows "NETIF_LINK_ON -> IP_READY" within 10 s

@@ -90,9 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             };
             if self.shared.faults().stall {
-                while self.read().await {
-                    self.bytes.clear();
-                }
+                self.hang().await;
                 break;
             }
             match self.answer(&head).await {
@@ -123,6 +121,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             _ = stopping.wait_for(|stop| *stop) => {
                 self.bytes.clear();
                 false
+            }
+        }
+    }
+
+    /// Takes what comes and answers nothing, as a process that hangs: no idle time
+    /// ends it.
+    async fn hang(&mut self) {
+        let mut stopping = self.shared.stopping();
+        let mut waste = vec![0; 4096];
+        loop {
+            tokio::select! {
+                biased;
+                read = self.stream.read(&mut waste) => if !matches!(read, Ok(1..)) { return },
+                _ = stopping.wait_for(|stop| *stop) => return,
             }
         }
     }

@@ -185,7 +185,14 @@ impl World {
             Action::PowerOff => self.board.power_off(now),
             Action::Reset => self.board.press_reset(now)?,
             Action::Sim(present) => self.board.modem_mut().set_sim(now, *present),
-            Action::Outage(on) => self.link.set_outage(*on),
+            Action::Outage(on) => {
+                self.link.set_outage(*on);
+                // Where no failure of the radio link is modelled a device that
+                // is on-line does not notice; nobody attaches, though.
+                if !self.rlf.is_modelled() {
+                    self.board.modem_mut().set_service(now, !on);
+                }
+            }
             Action::LoseContext(back) => {
                 let back = back.map(Duration::from_millis);
                 self.board.modem_mut().lose_context(now, back);
