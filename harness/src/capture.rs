@@ -1,5 +1,5 @@
-//! `--pcap FILE`: what passes the device's radio interface, as pcapng; modem, board
-//! and link events are comments of the next packet.
+//! `--pcap FILE`: what passes the device's radio interface, as pcapng, modem, board
+//! and link events being comments of the next packet; or what passes at the servers.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use airbench_clock::Instant;
 use airbench_lte::Direction;
 use airbench_trace::pcapng::Pcapng;
-use airbench_world::{Capture, World};
+use airbench_world::{Capture, TapAt, World};
 
 /// Why a capture failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,7 @@ struct Tap {
     file: Shared,
     /// Unix time of the world's beginning.
     epoch: Duration,
+    place: TapAt,
 }
 
 impl Tap {
@@ -46,8 +47,11 @@ impl Tap {
 impl Capture for Tap {
     fn packet(&mut self, at: Instant, direction: Direction, bytes: &[u8]) {
         let time = self.epoch + Duration::from_nanos(at.nanos());
-        self.file()
-            .packet(time, direction == Direction::Down, bytes);
+        let inbound = match self.place {
+            TapAt::Radio => Direction::Down,
+            TapAt::Server => Direction::Up,
+        };
+        self.file().packet(time, direction == inbound, bytes);
     }
 
     fn secret(&mut self, line: &str) {
@@ -61,19 +65,29 @@ impl Capture for Tap {
 
 impl PcapFile {
     /// Begins a capture of `world`, which begins at `epoch` in Unix time.
-    pub fn start(path: &Path, epoch: i64, world: &mut World) -> Result<Self, CaptureError> {
+    pub fn start(
+        path: &Path,
+        place: TapAt,
+        epoch: i64,
+        world: &mut World,
+    ) -> Result<Self, CaptureError> {
         let failed = |error| CaptureError {
             path: path.to_owned(),
             error,
         };
         let file = File::create(path).map_err(failed)?;
-        let what = "radio interface of the simulated Air780E";
-        let pcapng = Pcapng::new(BufWriter::new(file), "lte0", what).map_err(failed)?;
+        let (name, what) = match place {
+            TapAt::Radio => ("lte0", "radio interface of the simulated Air780E"),
+            TapAt::Server => ("eth0", "servers of the simulated internet"),
+        };
+        let pcapng = Pcapng::new(BufWriter::new(file), name, what).map_err(failed)?;
         let shared = Arc::new(Mutex::new(pcapng));
-        world.capture(Tap {
+        let tap = Tap {
             file: Arc::clone(&shared),
             epoch: Duration::from_secs(u64::try_from(epoch).unwrap_or(0)),
-        });
+            place,
+        };
+        world.capture(place, tap);
         Ok(Self {
             path: path.to_owned(),
             shared,

@@ -4,7 +4,8 @@
 //! [`project`] finds a user's firmware, [`config`] its `airbench.toml`. [`cli`]
 //! holds the commands of the `airbench` binary. Scenarios talk to a
 //! [`bench::Bench`]; the simulator ([`bench::SimBench`]) is the first. [`steps`]
-//! is the vocabulary, [`gherkin`] finds and runs features.
+//! is the vocabulary, [`gherkin`] finds and runs features. [`field`] leads from a
+//! capture made in the field to a failing scenario.
 //!
 //! # Not modelled
 //! Boards: the Bench trait has one implementation so far.
@@ -18,6 +19,7 @@ pub mod config;
 pub mod coverage;
 mod document;
 pub mod duration;
+pub mod field;
 pub mod flash;
 pub mod gherkin;
 pub mod peer;

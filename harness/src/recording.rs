@@ -11,13 +11,19 @@ use airbench_trace::{Event, Kind, Retention, Source};
 use airbench_world::{Action, Setup, World, WorldError};
 use serde::{Deserialize, Serialize};
 
+use crate::field::CaptureHead;
+
 /// The JSON header of a recording: everything a replay needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of airbench that wrote it.
     pub tool: String,
-    /// The world's setup, scripts included.
-    pub setup: Setup,
+    /// The world's setup, scripts included, of a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
+    /// Where a capture comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureHead>,
 }
 
 /// Why a recording failed.
@@ -46,6 +52,14 @@ pub enum RecordingError {
         path: PathBuf,
         /// Why.
         error: ReadError,
+    },
+    /// It is of another kind.
+    #[error("{path} is no recording of a run: {what}")]
+    Kind {
+        /// Which file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: &'static str,
     },
     /// The run itself failed.
     #[error(transparent)]
@@ -76,7 +90,8 @@ impl Recorder {
         let file = BufWriter::new(File::create(path).map_err(failed)?);
         let header = Header {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
-            setup: setup.clone(),
+            setup: Some(setup.clone()),
+            capture: None,
         };
         let writer = Writer::new(file, &header).map_err(failed)?;
         let shared: Shared = Arc::new(Mutex::new((Some(writer), None)));
@@ -170,6 +185,10 @@ fn same(a: &Event, b: &Event) -> bool {
 /// Runs a recording again and compares event by event.
 pub fn replay(path: &Path) -> Result<Replay, RecordingError> {
     let (header, mut recorded) = read(path)?;
+    let setup = header.setup.as_ref().ok_or(RecordingError::Kind {
+        path: path.to_owned(),
+        what: "a capture; name the firmware that is to replay it",
+    })?;
     let end = match recorded.last() {
         Some(last) if last.source == Source::World && last.bytes == b"end" => {
             let end = last.time;
@@ -179,7 +198,7 @@ pub fn replay(path: &Path) -> Result<Replay, RecordingError> {
         Some(last) => last.time,
         None => Instant::ZERO,
     };
-    let mut world = World::new(&header.setup, Retention::All);
+    let mut world = World::new(setup, Retention::All);
     for event in recorded.iter().filter(|event| event.kind == Kind::Action) {
         world.run_until(event.time)?;
         if let Ok(action) = serde_json::from_slice::<Action>(&event.bytes) {

@@ -11,6 +11,8 @@ mod api;
 mod bench;
 mod bench_vm;
 mod cucumber;
+mod field;
+mod import;
 mod init;
 mod ladder;
 mod options;
@@ -46,8 +48,12 @@ struct Cli {
 enum Command {
     /// Run a firmware.
     Run(Box<RunOptions>),
-    /// Run a recording again and report the first difference.
-    Replay(replay::Options),
+    /// Read captures of other tools (server-side packets, UART logs, device logs)
+    /// and put them on one clock.
+    Import(import::Options),
+    /// Run a recording again and report the first difference; or let a firmware live
+    /// through what a capture shows, and see whether it fails the same way.
+    Replay(Box<replay::Options>),
     /// Measure speed, start-up time and memory.
     Bench(Box<bench::Options>),
     /// Write an airbench.toml and a first feature into this folder.
@@ -72,6 +78,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         None => run::main_job(),
         Some(Command::Run(options)) => run::run(&options),
+        Some(Command::Import(options)) => import::run(&options),
         Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Bench(options)) => bench::run(&options),
         Some(Command::Init(options)) => init::run(&options),

@@ -74,6 +74,10 @@ pub struct RunOptions {
     /// keys, for Wireshark.
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
+    /// Where the packets of --pcap are taken: at the radio, or at the servers as a
+    /// capture from the field has them.
+    #[arg(long, value_name = "PLACE", value_parser = ["radio", "server"], default_value = "radio", requires = "pcap")]
+    pub pcap_at: String,
     /// Write the UART lines bit by bit, and what the modem is doing, as a waveform
     /// (VCD) for GTKWave or PulseView.
     #[arg(long, value_name = "FILE")]

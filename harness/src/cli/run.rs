@@ -9,7 +9,7 @@ use std::time::Duration;
 use airbench_clock::Instant;
 use airbench_trace::output::may_replace;
 use airbench_trace::{Event, Retention};
-use airbench_world::{Action, Console, Setup, World};
+use airbench_world::{Action, Console, Setup, TapAt, World};
 
 use super::pace::{self, Schedule};
 use super::summary::{self, Tally};
@@ -210,7 +210,11 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
         None => None,
     };
     let pcap = options.pcap.as_deref();
-    let pcap = pcap.map(|path| PcapFile::start(path, setup.epoch, &mut world));
+    let place = match options.pcap_at.as_str() {
+        "server" => TapAt::Server,
+        _ => TapAt::Radio,
+    };
+    let pcap = pcap.map(|path| PcapFile::start(path, place, setup.epoch, &mut world));
     let pcap = pcap.transpose()?;
     let vcd = options.vcd.as_deref();
     let vcd = vcd.map(|path| VcdFile::start(path, &mut world));

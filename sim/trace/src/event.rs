@@ -124,10 +124,12 @@ pub enum Kind {
     ScriptError = 15,
     /// Something done from outside (a fault, a button); a sentence.
     Action = 16,
+    /// What a capture shows of connections: `tcp 1 reset`, `http GET / HTTP/1.1`.
+    Network = 17,
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Line,
         Self::Power,
         Self::Rx,
@@ -145,6 +147,7 @@ impl Kind {
         Self::NotModelled,
         Self::ScriptError,
         Self::Action,
+        Self::Network,
     ];
 
     /// The kind with this number in the file format.
@@ -177,6 +180,7 @@ impl Kind {
             Self::NotModelled => "not-modelled",
             Self::ScriptError => "script-error",
             Self::Action => "action",
+            Self::Network => "network",
         }
     }
 }

@@ -1,11 +1,20 @@
-//! What a tap on the device's radio interface sees.
+//! What a tap on the network sees.
 
 use airbench_clock::Instant;
 use airbench_lte::Direction;
 
-/// Takes packets as the device's IP interface sends and receives them, the keys
-/// of its TLS connections, and what else happens. Keys come before the packets
-/// they are for.
+/// Where a tap is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TapAt {
+    /// At the device's IP interface: what it sends before the link, what it gets
+    /// behind it.
+    Radio,
+    /// At the servers, behind link and carrier.
+    Server,
+}
+
+/// Takes packets as they pass a tap, the keys of the device's TLS connections, and,
+/// at the radio, what else happens. Keys come before the packets they are for.
 pub trait Capture: Send {
     /// A packet passed the interface.
     fn packet(&mut self, at: Instant, direction: Direction, bytes: &[u8]);

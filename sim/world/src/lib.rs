@@ -30,7 +30,7 @@ mod virtual_clock;
 mod world;
 
 pub use action::Action;
-pub use capture::Capture;
+pub use capture::{Capture, TapAt};
 pub use cloud::origin::Route;
 pub use console::Console;
 pub use fault::Fault;

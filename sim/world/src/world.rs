@@ -11,7 +11,7 @@ use airbench_trace::{Event, Hash, Kind, Log, Retention, Source};
 use airbench_uart::Framing;
 
 use crate::action::Action;
-use crate::capture::Capture;
+use crate::capture::{Capture, TapAt};
 use crate::internet::Internet;
 use crate::setup::Setup;
 
@@ -62,7 +62,7 @@ pub struct World {
     log: Log,
     stats: Stats,
     sinks: Vec<Sink>,
-    capture: Option<Box<dyn Capture>>,
+    capture: Option<(TapAt, Box<dyn Capture>)>,
     secrets: Arc<Secrets>,
     /// Events on their way into the log; kept to reuse its memory.
     scratch: Vec<Event>,
@@ -109,10 +109,10 @@ impl World {
         self.sinks.push(Box::new(sink));
     }
 
-    /// Lets `capture` see the device's radio interface from now on.
-    pub fn capture(&mut self, capture: impl Capture + 'static) {
+    /// Lets `capture` see the packets at a place from now on.
+    pub fn capture(&mut self, place: TapAt, capture: impl Capture + 'static) {
         self.secrets.keep();
-        self.capture = Some(Box::new(capture));
+        self.capture = Some((place, Box::new(capture)));
     }
 
     /// Drops all sinks, so that those that buffer write what they hold.
@@ -266,7 +266,7 @@ impl World {
             match direction {
                 Direction::Up => self.reach_internet(at, packet),
                 Direction::Down => {
-                    self.tap(at, Direction::Down, &packet);
+                    self.tap(TapAt::Radio, at, Direction::Down, &packet);
                     self.board.receive_packet(at, packet);
                 }
             }
@@ -326,7 +326,10 @@ impl World {
     fn reach_internet(&mut self, at: Instant, packet: Vec<u8>) {
         match self.nat.pass(at, Direction::Up, &packet) {
             _ if self.dead_bearer => self.lose(at, "up bearer"),
-            Passage::Forward => self.internet.receive(at, packet),
+            Passage::Forward => {
+                self.tap(TapAt::Server, at, Direction::Up, &packet);
+                self.internet.receive(at, packet);
+            }
             Passage::Drop => self.lose(at, "up nat"),
             Passage::Reset(reset) => {
                 self.lose(at, "up nat");
@@ -338,12 +341,14 @@ impl World {
     /// A packet for the device stands there.
     fn leave_internet(&mut self, packet: Vec<u8>) {
         let at = self.now;
+        self.tap(TapAt::Server, at, Direction::Down, &packet);
         match self.nat.pass(at, Direction::Down, &packet) {
             _ if self.dead_bearer => self.lose(at, "down bearer"),
             Passage::Forward => self.send(at, Direction::Down, packet),
             Passage::Drop => self.lose(at, "down nat"),
             Passage::Reset(reset) => {
                 self.lose(at, "down nat");
+                self.tap(TapAt::Server, at, Direction::Up, &reset);
                 self.internet.receive(at, reset);
             }
         }
@@ -363,7 +368,7 @@ impl World {
         let event = Event::sized(at, Source::Link, kind, packet.len());
         self.record(event);
         if direction == Direction::Up {
-            self.tap(at, direction, &packet);
+            self.tap(TapAt::Radio, at, direction, &packet);
         }
         match direction {
             Direction::Up => self.stats.packets_up += 1,
@@ -393,8 +398,8 @@ impl World {
     }
 
     /// Shows a packet to the capture, behind the keys it may need.
-    fn tap(&mut self, at: Instant, direction: Direction, packet: &[u8]) {
-        if let Some(capture) = &mut self.capture {
+    fn tap(&mut self, place: TapAt, at: Instant, direction: Direction, packet: &[u8]) {
+        if let Some((_, capture)) = self.capture.as_mut().filter(|(of, _)| *of == place) {
             for line in self.secrets.take() {
                 capture.secret(&line);
             }
@@ -403,7 +408,7 @@ impl World {
     }
 
     pub(crate) fn record(&mut self, event: Event) {
-        if let Some(capture) = &mut self.capture {
+        if let Some((TapAt::Radio, capture)) = &mut self.capture {
             let noted = matches!(
                 (event.source, event.kind),
                 (Source::Modem, Kind::State) | (Source::Board, Kind::Power) | (_, Kind::PacketDrop)

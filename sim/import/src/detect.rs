@@ -1,0 +1,199 @@
+//! Which format a capture has, and reading it.
+
+use std::io::{BufReader, Cursor, Read};
+
+use airbench_clock::Instant;
+use airbench_trace::{Event, pcapng};
+
+use crate::packets::{self, Damage, Entry};
+use crate::serial::{self, Lines};
+use crate::tcp::Flows;
+use crate::{Clock, Hints, ImportError, Part, Vantage};
+
+/// Formats of captures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// libpcap's.
+    Pcap,
+    /// pcapng.
+    Pcapng,
+    /// `socat -x -v`.
+    Socat,
+    /// LLCOM's daily log.
+    Llcom,
+    /// Luatools' log.
+    Luatools,
+    /// Lines with time and direction.
+    Stamped,
+}
+
+impl Format {
+    /// Its name in options and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pcap => "pcap",
+            Self::Pcapng => "pcapng",
+            Self::Socat => "socat",
+            Self::Llcom => "llcom",
+            Self::Luatools => "luatools",
+            Self::Stamped => "stamped",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Pcap,
+        Self::Pcapng,
+        Self::Socat,
+        Self::Llcom,
+        Self::Luatools,
+        Self::Stamped,
+    ];
+
+    /// What the first bytes look like.
+    fn of(start: &[u8]) -> Option<Self> {
+        if start.starts_with(&pcapng::MAGIC) {
+            return Some(Self::Pcapng);
+        }
+        if let Some(magic) = start.get(..4) {
+            let words = [0xA1B2_C3D4u32, 0xA1B2_3C4D];
+            let is = |word: &u32| magic == word.to_be_bytes() || magic == word.to_le_bytes();
+            if words.iter().any(is) {
+                return Some(Self::Pcap);
+            }
+        }
+        let text = serial::decode(start);
+        text.lines().find_map(|line| {
+            if serial::socat_head(line).is_some() {
+                Some(Self::Socat)
+            } else if serial::llcom_line(line).is_some() {
+                Some(Self::Llcom)
+            } else if serial::luatools_line(line).is_some() {
+                Some(Self::Luatools)
+            } else {
+                serial::stamped_line(line).map(|_| Self::Stamped)
+            }
+        })
+    }
+}
+
+/// How much is looked at to recognise a format.
+const START: u64 = 64 * 1024;
+/// Longest text that is read.
+const TEXT: u64 = 1 << 30;
+
+/// Reads a capture; `name` is for reports.
+pub fn read(name: &str, mut input: impl Read, hints: &Hints) -> Result<Part, ImportError> {
+    let mut start = Vec::new();
+    (&mut input).take(START).read_to_end(&mut start)?;
+    let format = hints.format.or_else(|| Format::of(&start));
+    let format = format.ok_or_else(|| {
+        ImportError::Format(String::from_utf8_lossy(&start[..start.len().min(24)]).into_owned())
+    })?;
+    let input = Cursor::new(start).chain(input);
+    let mut part = match format {
+        Format::Pcap | Format::Pcapng => packets_of(format, input, hints)?,
+        _ => text_of(format, input, hints)?,
+    };
+    name.clone_into(&mut part.name);
+    put_in_order(&mut part);
+    Ok(part)
+}
+
+fn text_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, ImportError> {
+    let mut bytes = Vec::new();
+    input.take(TEXT).read_to_end(&mut bytes)?;
+    let text = serial::decode(&bytes);
+    let Lines {
+        events, remarks, ..
+    } = match format {
+        Format::Socat => serial::socat(&text, hints),
+        Format::Llcom => serial::llcom(&text, hints),
+        Format::Luatools => serial::luatools(&text),
+        _ => serial::stamped(&text, hints),
+    }?;
+    Ok(Part {
+        name: String::new(),
+        format,
+        vantage: match format {
+            Format::Luatools => Vantage::Log,
+            _ => Vantage::Uart,
+        },
+        clock: Clock::Local,
+        events,
+        link: None,
+        remarks,
+    })
+}
+
+fn packets_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, ImportError> {
+    let mut flows = Flows::default();
+    for line in &hints.keys {
+        flows.keys.add(line);
+    }
+    let (mut frames, mut unknown) = (0u64, 0u64);
+    let take = |entry: Entry<'_>| match entry {
+        Entry::Keys(text) => flows.keys.add(&text),
+        Entry::Frame(at, link, frame) => {
+            frames += 1;
+            match packets::slice(link, frame) {
+                Some(packet) => flows.packet(at, &packet),
+                None => unknown += 1,
+            }
+        }
+    };
+    let input = BufReader::with_capacity(1 << 20, input);
+    let ended = match format {
+        Format::Pcap => packets::pcap(input, take),
+        _ => packets::pcapng(input, take),
+    };
+    if let Err(Damage(what)) = &ended
+        && frames == 0
+    {
+        return Err(ImportError::Damaged {
+            offset: 0,
+            what: what.clone(),
+        });
+    }
+    let (events, link, mut remarks) = flows.finish();
+    if let Err(Damage(what)) = ended {
+        remarks.push(format!(
+            "{what} after {frames} packets; those before are used"
+        ));
+    }
+    if unknown > 0 {
+        remarks.push(format!(
+            "{unknown} of {frames} packets are no IP, or of an unknown link type"
+        ));
+    }
+    if events.is_empty() {
+        return Err(ImportError::Empty("no TCP connection"));
+    }
+    Ok(Part {
+        name: String::new(),
+        format,
+        vantage: Vantage::Server,
+        clock: Clock::Utc,
+        events,
+        link: Some(link),
+        remarks,
+    })
+}
+
+/// Clocks jump; what came later in the file happened later. A jump back is told.
+fn put_in_order(part: &mut Part) {
+    let mut latest = Instant::ZERO;
+    let mut jumps = 0;
+    let order = |event: &mut Event| {
+        if event.time < latest {
+            jumps += 1;
+            event.time = latest;
+        }
+        latest = event.time;
+    };
+    part.events.iter_mut().for_each(order);
+    if jumps > 0 {
+        let text = format!("{jumps} times are before the one above them; taken as the same time");
+        part.remarks.push(text);
+    }
+}
