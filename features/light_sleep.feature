@@ -44,3 +44,27 @@ Feature: UARTs in light sleep
     And 5 s pass
     And UART1 receives "slowly"
     Then the log shows "heard\t6\tslowly" within 1 s
+
+  @needs.uart
+  Scenario: UART1 wakes the board from hibernation as well
+    Given the main script:
+      """
+      sys = require("sys")
+      uart.setup(1, 9600)
+      local source, mode = pm.lastReson()
+      log.info("woken by", source, mode)
+      if source == 0 then
+          sys.timerStart(function()
+              mobile.flymode(0, true)
+              pm.power(pm.WORK_MODE, 3)
+          end, 3000)
+      end
+      sys.run()
+      """
+    When the board is powered on
+    Then the board sleeps within 10 s
+    When 5 s pass
+    And UART2 receives "nobody hears"
+    And 5 s pass
+    And UART1 receives "wake up"
+    Then the log shows "woken by\t3\t4" within 5 s

@@ -83,7 +83,7 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
     } else {
         read(path)?
     };
-    let lua = path.extension().is_some_and(|extension| extension == "lua");
+    let has = |name: &str| path.extension().is_some_and(|extension| extension == name);
     let mut scripts = Scripts::default();
     let mut document = false;
     if kind.is_dir() {
@@ -95,19 +95,19 @@ pub fn load(path: &Path, block: Option<usize>, libs: &[PathBuf]) -> Result<Scrip
         return Err(LoadError::Package(path.to_owned()));
     } else if luadb::is_image(&content) {
         scripts = mount(&content);
-    } else if soc::is_archive(&content) {
+    } else if soc::is_archive(&content) || has("soc") {
         scripts = mount(
             &soc::script_image(&content).map_err(|error| LoadError::Soc {
                 path: path.to_owned(),
                 error,
             })?,
         );
-    } else if path.extension().is_some_and(|extension| extension == "bin") {
+    } else if has("bin") {
         // An image that is none is the firmware's affair as well.
         scripts = mount(&content);
-    } else if content.starts_with(b"\x1bLua") {
+    } else if content.starts_with(b"\x1bLua") || has("luac") {
         scripts.add("main.luac", content);
-    } else if lua {
+    } else if has("lua") {
         scripts.add("main.lua", content);
     } else {
         document = true;

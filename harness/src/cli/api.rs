@@ -99,6 +99,15 @@ pub(super) struct CoverageOptions {
 pub(super) fn run(options: &CoverageOptions) -> Result<ExitCode, Failure> {
     let scripts = project::load(&options.path, None, &[])?;
     let libraries = project::load_libraries(&options.lib)?;
+    for (name, code) in scripts.iter().filter(|(name, _)| name.ends_with(".lua")) {
+        // A script that does not compile calls nothing at all.
+        if let Err(error) = airbench_luatos::compile(code, name, false) {
+            return Err(Failure::Script {
+                path: options.path.display().to_string(),
+                error,
+            });
+        }
+    }
     let uses = coverage(&scripts, &libraries, options.firmware_profile);
     let mut counts: BTreeMap<Standing, usize> = BTreeMap::new();
     for (name, used) in &uses {

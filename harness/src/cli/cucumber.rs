@@ -73,7 +73,7 @@ pub fn cucumber() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {
-            eprintln!("cucumber: {message}");
+            errln!("cucumber: {message}");
             ExitCode::from(2)
         }
     }

@@ -181,7 +181,7 @@ fn emit(
         Ok::<_, Failure>(true)
     };
     let list = field::shrink::shrink(&stimuli.list, fails, |left| {
-        eprintln!("shrinking    {left} stimuli still fail");
+        errln!("shrinking    {left} stimuli still fail");
     })?;
     outln!(
         "shrunk       {} of {} stimuli, {runs} trials",

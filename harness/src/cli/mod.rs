@@ -7,6 +7,13 @@ macro_rules! outln {
     };
 }
 
+/// `eprintln!`, likewise.
+macro_rules! errln {
+    ($($arguments:tt)*) => {
+        $crate::cli::whisper(&(format!($($arguments)*) + "\n"))
+    };
+}
+
 mod api;
 mod bench;
 mod bench_vm;
@@ -89,7 +96,7 @@ pub fn main() -> ExitCode {
         Some(Command::Profiles) => profiles(),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("airbench: {error}");
+        errln!("airbench: {error}");
         ExitCode::from(error.exit_code())
     })
 }
@@ -105,6 +112,11 @@ fn profiles() -> Result<ExitCode, Failure> {
 /// Prints to standard output; a closed pipe (`| head`) is no failure.
 fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints to standard error; nobody need be there to read it.
+fn whisper(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Why a command failed.

@@ -82,12 +82,16 @@ pub(super) fn flat_out(
             shown = std::time::Instant::now();
             let done = world.now().since(Instant::ZERO);
             let all = end.since(Instant::ZERO);
-            eprint!("\r{} of {} ", duration::show(done), duration::show(all));
+            super::whisper(&format!(
+                "\r{} of {} ",
+                duration::show(done),
+                duration::show(all)
+            ));
             let _ = std::io::stderr().flush();
         }
     }
     if show && shown != begin {
-        eprint!("\r{:40}\r", "");
+        super::whisper(&format!("\r{:40}\r", ""));
     }
     Ok(())
 }

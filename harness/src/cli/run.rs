@@ -141,7 +141,7 @@ fn attach(
                     0x20 => "VUART_0".to_owned(),
                     uart => format!("UART{uart}"),
                 };
-                eprintln!("airbench: {name} is {}", terminal.path);
+                errln!("airbench: {name} is {}", terminal.path);
                 terminals.push(terminal);
             }
         }
@@ -187,7 +187,7 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     check_outputs(options)?;
     let syntax = options.syntax_error(&project, &setup);
     if setup.flash.scripts.is_some() {
-        eprintln!(
+        errln!(
             "airbench: the flash file has scripts that an update installed; they run, not those given"
         );
     }
@@ -274,11 +274,11 @@ fn execute(options: &RunOptions, shown_until: Option<Instant>) -> Result<ExitCod
     let busy = world.board().busy_for();
     if busy > HANG {
         let busy = duration::show(busy);
-        eprintln!("airbench: the script hangs: it has waited for nothing for {busy}");
+        errln!("airbench: the script hangs: it has waited for nothing for {busy}");
     }
     let unmodelled = !world.board_mut().unmodelled().is_empty();
     if options.strict && unmodelled {
-        eprintln!("airbench: --strict: the script uses functions that are not modelled");
+        errln!("airbench: --strict: the script uses functions that are not modelled");
     }
     let failed = busy > HANG
         || tally.watchdog > 0

@@ -66,7 +66,7 @@ const UNDER_WAY: Duration = Duration::from_secs(5);
 /// log line, so that tools which read a console can tell it from the script's.
 pub(super) fn say(text: &str) {
     for line in text.lines() {
-        eprintln!("I/airbench {line}");
+        errln!("I/airbench {line}");
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn print(world: &mut World, tally: &Tally, seed: u64, wall: Duration)
     let span = world.now().since(Instant::ZERO);
     let speed = span.as_secs_f64() / wall.as_secs_f64().max(1e-9);
     let stats = world.stats();
-    eprintln!();
+    errln!("");
     say(&format!("device time  {}", duration::show(span)));
     say(&format!(
         "wall time    {}  ({speed:.0} times faster)",

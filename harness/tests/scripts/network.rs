@@ -228,3 +228,123 @@ fn a_debugged_socket_counts_the_segments_of_tls() {
     // hears once.
     assert_eq!(segments(&lines[online..=all]), 4, "{lines:#?}");
 }
+
+/// Its length is enough to refuse a frame; nobody waits for the rest.
+#[test]
+fn a_frame_above_8192_bytes_ends_the_connection_of_the_new_core() {
+    prints_on(
+        Core::New,
+        &online(
+            r#"local c = websocket.create(nil, "ws://echo.airtun.air32.cn/ws/echo2")
+            c:autoreconn(true, 2000)
+            c:on(function(c, event, data)
+                print("ws", event, event == "recv" and #data or data)
+                if event == "conack" then c:send(("x"):rep(9000), 1, 2) end
+            end)
+            c:connect()
+            sys.wait(5000)"#,
+        ),
+        &[
+            "ws conack",
+            "E/websocket websocket payload is too large!!! 9000 , must < 8208",
+            "W/websocket websocket_parse ret -1",
+            "ws error rx",
+            "ws disconnect",
+            "ws conack",
+        ],
+    );
+}
+
+/// The CLOSE frame stays in the buffer, in front of the next handshake's answer.
+#[test]
+fn after_a_close_frame_only_autoreconn_connects_again() {
+    let body = |again: &str| {
+        online(&format!(
+            r#"local c = websocket.create(nil, "ws://echo.airtun.air32.cn/ws/echo")
+            {again}
+            local times = 0
+            c:on(function(c, event)
+                print("ws", event)
+                -- No UTF-8: the server answers with CLOSE 1007.
+                if event == "conack" and times == 0 then c:send("\255") end
+                if event == "disconnect" and times == 0 then
+                    times = 1
+                    sys.timerStart(function() if not c:ready() then c:connect() end end, 4000)
+                end
+            end)
+            c:connect()
+            sys.wait(8000)"#
+        ))
+    };
+    prints(
+        &body(""),
+        &[
+            "ws\tconack",
+            "ws\tdisconnect",
+            "E/websocket server not support websocket? resp code",
+            "ws\tdisconnect",
+        ],
+    );
+    prints(
+        &body("c:autoreconn(true, 1000)"),
+        &["ws\tconack", "ws\tdisconnect", "ws\tconack"],
+    );
+}
+
+#[test]
+fn mqtt_reads_its_certificates_when_it_is_made() {
+    let body = r#"print("made", mqtt.create(nil, "broker.emqx.io", 8883, {server_cert = "nonsense"}))"#;
+    for core in [Core::V1112, Core::New] {
+        let lines = [
+            "E/mqtt network_set_server_cert error",
+            "E/mqtt 设置mqtt参数失败",
+            "made",
+        ];
+        prints_on(core, &online(body), &lines);
+    }
+    prints_on(
+        Core::New,
+        &online(r#"print("made", mqtt.create(nil, "wss://broker.emqx.io/mqtt", nil, {server_cert = "nonsense"}))"#),
+        &["E/websocket network_set_server_cert error", "made MQTTCTRL*"],
+    );
+}
+
+/// Client objects hold their structures, connected MQTT clients a receive buffer.
+#[test]
+fn clients_take_the_memory_of_their_structures() {
+    prints(
+        &online(
+            r#"local before = collectgarbage("count")
+            local list = {}
+            for i = 1, 4 do list[i] = websocket.create(nil, "ws://a.b/c") end
+            print("lua", collectgarbage("count") - before > 18)
+            local m = mqtt.create(nil, "broker.emqx.io", 1883)
+            local _, used = rtos.meminfo("sys")
+            m:connect()
+            local _, later = rtos.meminfo("sys")
+            m:close()
+            local _, last = rtos.meminfo("sys")
+            print("sys", later - used > 32768, last < later - 32000)"#,
+        ),
+        &["lua\ttrue", "sys\ttrue\ttrue"],
+    );
+}
+
+#[test]
+fn the_new_core_says_that_mqtt_connects_again() {
+    prints_on(
+        Core::New,
+        &online(
+            r#"local m = mqtt.create(nil, "broker.emqx.io", 1883)
+            m:auth("me")
+            m:autoreconn(true, 1000)
+            m:on(function(m, event)
+                print("mqtt", event)
+                if event == "conack" then m:disconnect() end
+            end)
+            m:connect()
+            sys.wait(3000)"#,
+        ),
+        &["mqtt conack", "I/mqtt mqtt reconnecting... broker.emqx.io 1883"],
+    );
+}

@@ -17,7 +17,9 @@ use std::time::Duration;
 use airbench_clock::Instant;
 use airbench_lte::{Cell, FastRelease, Modem, ModemConfig};
 use airbench_lua32::{Step, Vm, VmError};
-use airbench_luatos::{Config, Exit, Flash, ModemWish, PowerOnReason, Runtime, Sms, WakeUp};
+use airbench_luatos::{
+    Config, Exit, Flash, ModemWish, PowerOnReason, Runtime, Sms, WakeSource, WakeUp,
+};
 use airbench_trace::{Event, Kind, Source};
 use airbench_uart::Framing;
 
@@ -50,6 +52,8 @@ struct Sleep {
     dtimers: [Option<Instant>; 7],
     /// The modem was in flight mode.
     flight: bool,
+    /// UART1 listens on.
+    uart1: bool,
 }
 
 impl Sleep {
@@ -134,42 +138,44 @@ impl Board {
     fn sleep(&mut self, now: Instant, mode: i32) {
         let dtimers = self.runtime.dtimers();
         let flight = self.modem.flight_mode();
+        let uart1 = self.runtime.uarts.is_open(1);
         self.vm = None;
         self.modem.power_off();
         self.asleep = Some(Sleep {
             mode,
             dtimers,
             flight,
+            uart1,
         });
         let text = format!("sleep {mode}");
         self.events
             .push(Event::new(now, Source::Board, Kind::Power, text));
     }
 
-    /// Wakes from deep sleep by a timer or a pin.
-    fn wake(&mut self, now: Instant, dtimer: Option<usize>) -> Result<(), BoardError> {
+    /// Wakes from deep sleep.
+    fn wake(&mut self, now: Instant, source: WakeSource) -> Result<(), BoardError> {
         let Some(mut sleep) = self.asleep.take() else {
             return Ok(());
         };
-        if let Some(id) = dtimer {
+        if let WakeSource::Timer(id) = source {
             sleep.dtimers[id] = None;
         }
-        self.boot(now, PowerOnReason::Power, Some((sleep, dtimer)))
+        self.boot(now, PowerOnReason::Power, Some((sleep, source)))
     }
 
     fn boot(
         &mut self,
         now: Instant,
         reason: PowerOnReason,
-        from: Option<(Sleep, Option<usize>)>,
+        from: Option<(Sleep, WakeSource)>,
     ) -> Result<(), BoardError> {
         self.asleep = None;
         self.collect_unmodelled();
         self.delivered += self.runtime.delivered;
         let flash = self.runtime.flash.clone();
-        let wake = from.map(|(sleep, dtimer)| WakeUp {
+        let wake = from.map(|(sleep, source)| WakeUp {
             mode: sleep.mode,
-            dtimer,
+            source,
         });
         let dtimers = from.map_or([None; 7], |(sleep, _)| sleep.dtimers);
         self.runtime = Runtime::woken(self.config.clone(), flash, now, reason, wake, dtimers);
@@ -215,7 +221,7 @@ impl Board {
     pub fn poll(&mut self, now: Instant, horizon: Instant) -> Result<(), BoardError> {
         let alarm = self.asleep.and_then(|sleep| sleep.alarm());
         if let Some((_, id)) = alarm.filter(|(at, _)| *at <= now) {
-            self.wake(now, Some(id))?;
+            self.wake(now, WakeSource::Timer(id))?;
         }
         while self.vm.is_some() {
             if self.runtime.watchdog.deadline().is_some_and(|at| at <= now) {
@@ -312,21 +318,32 @@ impl Board {
         }
     }
 
-    /// A peer begins to send on a UART. False if there is no such port.
+    /// A peer begins to send on a UART. False if there is no such port. In deep
+    /// sleep UART1 wakes the board, and what wakes it is lost.
     pub fn send_to_uart(
         &mut self,
         now: Instant,
         id: u8,
         bytes: &[u8],
         framing: Option<Framing>,
-    ) -> bool {
-        self.runtime.send_to_uart(now, id, bytes, framing)
+    ) -> Result<bool, BoardError> {
+        if let Some(sleep) = self.asleep {
+            if let Some(source) = Source::uart(id) {
+                let text = format!("{} asleep", bytes.len());
+                self.events.push(Event::new(now, source, Kind::Lost, text));
+            }
+            if id == 1 && sleep.uart1 {
+                self.wake(now, WakeSource::Uart)?;
+            }
+            return Ok(Source::uart(id).is_some());
+        }
+        Ok(self.runtime.send_to_uart(now, id, bytes, framing))
     }
 
     /// Drives a pin from outside; some wake a sleeping board.
     pub fn drive_pin(&mut self, now: Instant, pin: u8, level: u8) -> Result<(), BoardError> {
         if self.asleep.is_some() && WAKE_PINS.contains(&pin) {
-            self.wake(now, None)?;
+            self.wake(now, WakeSource::Pin)?;
         }
         self.runtime.drive_pin(now, pin, level);
         self.drain_runtime();

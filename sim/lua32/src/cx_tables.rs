@@ -164,10 +164,15 @@ impl<H: 'static> Cx<'_, H> {
 
     /// Pushes an object: an id of the host's, typed by `class`.
     pub fn push_object(&mut self, class: u32, id: u32) {
+        self.push_sized_object(class, id, size_of::<Object>());
+    }
+
+    /// The same, taking as many bytes of Lua's memory as the firmware's structure.
+    pub fn push_sized_object(&mut self, class: u32, id: u32, size: usize) {
         self.room();
-        // SAFETY: room made; the block is as large as `Object`, aligned to 16.
+        // SAFETY: room made; the block is at least as large as `Object`, aligned to 16.
         unsafe {
-            let block = ffi::lua_newuserdata(self.l, size_of::<Object>());
+            let block = ffi::lua_newuserdata(self.l, size.max(size_of::<Object>()));
             block.cast::<Object>().write(Object { class, id });
         }
         self.get_registry(&class_key(class));
@@ -179,7 +184,7 @@ impl<H: 'static> Cx<'_, H> {
     /// The id of an object of `class`, or `None` for anything else.
     pub fn to_object(&mut self, index: i32, class: u32) -> Option<u32> {
         let index = self.absolute(index);
-        if self.kind(index) != Kind::Userdata || self.raw_len(index) != size_of::<Object>() {
+        if self.kind(index) != Kind::Userdata || self.raw_len(index) < size_of::<Object>() {
             return None;
         }
         self.room();

@@ -46,7 +46,7 @@ pub use devices::{Bus, Device, DeviceError};
 pub use flash::{Flash, Otp};
 pub use fs::Volume;
 pub use libs::modem_settings::ModemWish;
-pub use libs::pm::WakeUp;
+pub use libs::pm::{WakeSource, WakeUp};
 pub use libs::sms::Sms;
 pub use libs::wlan::AccessPoint;
 pub use libs::{Modelled, api};

@@ -160,6 +160,9 @@ pub struct Setup {
 /// A setup that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    /// A service without a name.
+    #[error("nothing stands before the = of {0:?}; write the host's name there")]
+    Name(String),
     /// A name is mapped to an unknown service.
     #[error(
         "host {name:?} is mapped to {service:?}; write airtun, mqtt or http (with a port if need be: mqtt:1884), errdump, ntp, echo, or tcp:127.0.0.1:PORT for a real server"
@@ -195,6 +198,9 @@ impl Setup {
 
     /// Maps a host name to a service.
     pub fn map_name(&mut self, name: &str, service: &str) -> Result<(), SetupError> {
+        if name.is_empty() {
+            return Err(SetupError::Name(service.to_owned()));
+        }
         let destination = service.parse().map_err(|()| SetupError::Service {
             name: name.to_owned(),
             service: service.to_owned(),

@@ -218,7 +218,7 @@ impl World {
                     baud,
                     ..Framing::default()
                 });
-                if self.board.send_to_uart(now, *id, bytes, framing)
+                if self.board.send_to_uart(now, *id, bytes, framing)?
                     && let Some(source) = Source::uart(*id)
                 {
                     self.record(Event::new(now, source, Kind::Rx, bytes.clone()));

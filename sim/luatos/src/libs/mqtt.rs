@@ -41,6 +41,10 @@ pub(crate) const LIBRARY: Library = Library {
 const CLASS: u32 = 7;
 /// How long a connect of the new core may take, unless the script says.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of the C structure on V1112, and of the new core's, which has a websocket's
+/// in it.
+const SIZE: usize = 872;
+const NEW_SIZE: usize = 10_216;
 /// Longest client id, user name and password.
 const TEXT: usize = 191;
 
@@ -142,7 +146,12 @@ fn create(cx: &mut Call<'_>) -> Results {
         rt.mqtt_release(id);
         return Ok(0);
     }
-    cx.push_object(CLASS, id);
+    let size = if cx.host().config.core.is_new() {
+        NEW_SIZE
+    } else {
+        SIZE
+    };
+    cx.push_sized_object(CLASS, id, size);
     cx.push_value(-1);
     let pin = cx.make_ref();
     if let Some(client) = cx.host().mqtts.get_mut(id) {
@@ -207,8 +216,13 @@ fn on(cx: &mut Call<'_>) -> Results {
 
 fn connect(cx: &mut Call<'_>) -> Results {
     let id = this(cx)?;
-    cx.host().mqtt_connect(id);
-    cx.push_boolean(true);
+    let rt = cx.host();
+    let begun = rt.mqtt_connect(id);
+    if !begun {
+        rt.lib_line(Level::Error, "mqtt socket connect ret=-1\n");
+        rt.mqtt_close_socket(id);
+    }
+    cx.push_boolean(begun);
     Ok(1)
 }
 
@@ -491,7 +505,15 @@ pub(crate) fn on_notice(cx: &mut Call<'_>, id: u32, notice: Notice) -> Results {
             return Ok(0);
         }
         Notice::Reconnect => {
-            cx.host().mqtt_connect(id);
+            let rt = cx.host();
+            let line = rt.mqtts.get(id).map(|client| client.again_line());
+            if let Some(line) = line.filter(|_| rt.config.core.is_new()) {
+                rt.lib_line(Level::Info, &line);
+            }
+            if !rt.mqtt_connect(id) {
+                rt.lib_line(Level::Info, "mqtt reconnect init socket ret=-1\n");
+                rt.mqtt_close_socket(id);
+            }
             return Ok(0);
         }
         Notice::Late => return on_late(cx, id),

@@ -51,13 +51,43 @@ const USB: i32 = 0;
 const PWK_MODE: i32 = 5;
 const WORK_MODE: i32 = 6;
 
+/// What ends deep sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakeSource {
+    /// A timer of the deep-sleep kind.
+    Timer(usize),
+    /// A pin.
+    Pin,
+    /// UART1's receiver, the low-power one (`LUAT_PM_WAKEUP_FROM_LPUART`).
+    Uart,
+}
+
+impl WakeSource {
+    /// The timer, if it is one.
+    fn timer(self) -> Option<usize> {
+        match self {
+            Self::Timer(id) => Some(id),
+            Self::Pin | Self::Uart => None,
+        }
+    }
+
+    /// As `pm.lastReson` numbers it.
+    fn number(self) -> i32 {
+        match self {
+            Self::Timer(_) => 1,
+            Self::Pin => 2,
+            Self::Uart => 3,
+        }
+    }
+}
+
 /// What woke the board, for a boot after deep sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WakeUp {
     /// Sleep mode it woke from: 3 deep, 4 hibernation.
     pub mode: i32,
-    /// The timer; `None` for a pin.
-    pub dtimer: Option<usize>,
+    /// By what.
+    pub source: WakeSource,
 }
 
 /// Power management of one boot.
@@ -77,7 +107,7 @@ pub(crate) struct Power {
 impl Power {
     pub(crate) fn new(woken_by: Option<WakeUp>, dtimers: [Option<Instant>; DTIMERS]) -> Self {
         let wake_id = woken_by
-            .and_then(|wake| wake.dtimer)
+            .and_then(|wake| wake.source.timer())
             .map_or(-1, |id| id as i32);
         Self {
             requested: IDLE,
@@ -147,7 +177,7 @@ impl Runtime {
 
     /// After a wake-up by a timer its topic waits for the script.
     pub(crate) fn announce_wake_up(&mut self) {
-        if let Some(id) = self.power.woken_by.and_then(|wake| wake.dtimer) {
+        if let Some(id) = self.power.woken_by.and_then(|wake| wake.source.timer()) {
             self.lib_line(Level::Info, &format!("pm DeepTimer Wakeup by id={id}"));
             let args = vec![Arg::Integer(id as i32)];
             self.bus.push_back(Message::Publish("DTIMER_WAKEUP", args));
@@ -164,7 +194,8 @@ impl Runtime {
         } else {
             "Sleep2"
         };
-        let (source, id) = match wake.dtimer {
+        // What is neither timer nor power counts as a pin.
+        let (source, id) = match wake.source.timer() {
             Some(id) => ("RTC", id),
             None => ("IO", 255),
         };
@@ -301,7 +332,7 @@ fn last_reason(cx: &mut Call<'_>) -> Results {
     rt.say_reset_states();
     let (source, state) = match rt.power.woken_by {
         None => (0, 0),
-        Some(wake) => (if wake.dtimer.is_some() { 1 } else { 2 }, wake.mode),
+        Some(wake) => (wake.source.number(), wake.mode),
     };
     cx.push_integer(source);
     cx.push_integer(state);

@@ -31,6 +31,9 @@ pub(crate) const LIBRARY: Library = Library {
 };
 
 /// Class of client objects.
+/// Bytes of the C structure with its receive buffer, on V1112 and in the new core.
+const SIZE: usize = 4624;
+const NEW_SIZE: usize = 8748;
 const CLASS: u32 = 2;
 /// Keep-alive unless the script asks for another, in seconds.
 const KEEPALIVE: i32 = 60;
@@ -94,7 +97,12 @@ fn create(cx: &mut Call<'_>) -> Results {
         rt.lib_line(Level::Error, "websocket websocket init FAID ret -1");
         return Ok(0);
     };
-    cx.push_object(CLASS, id);
+    let size = if cx.host().config.core.is_new() {
+        NEW_SIZE
+    } else {
+        SIZE
+    };
+    cx.push_sized_object(CLASS, id, size);
     cx.push_value(-1);
     let pin = cx.make_ref();
     if let Some(client) = cx.host().websockets.get_mut(id) {

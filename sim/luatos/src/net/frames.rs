@@ -51,25 +51,29 @@ pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Option<Vec<u8>> {
 pub(crate) enum Frame {
     /// More bytes are needed.
     Incomplete,
-    /// A length the firmware refuses.
-    TooLarge,
+    /// A length the firmware refuses; `None` for one of 64 bits.
+    TooLarge(Option<usize>),
     /// A whole frame: opcode, start and end of its payload.
     Whole(u8, usize, usize),
 }
 
-/// Looks at the first frame of a buffer.
-pub(crate) fn decode(buffer: &[u8]) -> Frame {
+/// Looks at the first frame of a buffer. A payload above `limit` is refused as soon
+/// as its length is there.
+pub(crate) fn decode(buffer: &[u8], limit: usize) -> Frame {
     let [first, second, ..] = *buffer else {
         return Frame::Incomplete;
     };
     let (start, len) = match second & 0x7F {
-        127 => return Frame::TooLarge,
+        127 => return Frame::TooLarge(None),
         126 => match buffer.get(2..4) {
             Some(len) => (4, usize::from(u16::from_be_bytes([len[0], len[1]]))),
             None => return Frame::Incomplete,
         },
         len => (2, usize::from(len)),
     };
+    if len > limit {
+        return Frame::TooLarge(Some(len));
+    }
     if buffer.len() < start + len {
         return Frame::Incomplete;
     }
@@ -118,7 +122,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Frame::Whole(_, start, end) = decode(&bytes) {
+            if let Frame::Whole(_, start, end) = decode(&bytes, 200) {
                 prop_assert!(start <= end && end <= bytes.len());
             }
         }

@@ -56,6 +56,8 @@ pub(crate) struct Mqtt {
     state: i32,
     buffer: Vec<u8>,
     capacity: usize,
+    /// Bytes of the system heap that the receive buffer has.
+    memory: usize,
     /// First byte of the latest packet: V1112 reads the flags of a message
     /// there when the callback runs.
     latest: u8,
@@ -89,6 +91,16 @@ impl Mqtt {
             self.target.port,
             self.patience.as_secs()
         )
+    }
+
+    /// What the new core prints before it connects again by itself; it keeps no
+    /// host of a URL.
+    pub(crate) fn again_line(&self) -> String {
+        let (host, port) = match self.carrier {
+            Some(_) => ("", 0),
+            None => (self.target.host.as_str(), self.target.port),
+        };
+        format!("mqtt mqtt reconnecting... {host} {port}")
     }
 
     /// The code of a `disconnect` event.
@@ -171,6 +183,7 @@ impl Runtime {
             state: DISCONNECTED,
             buffer: Vec::new(),
             capacity,
+            memory: 0,
             latest: 0,
             next_id: 0,
             error: 0,
@@ -191,13 +204,23 @@ impl Runtime {
         self.bus.push_back(Message::Mqtt(id, notice));
     }
 
-    /// `c:connect()`.
-    pub(crate) fn mqtt_connect(&mut self, id: u32) {
+    /// `c:connect()`; false if there is no memory for the receive buffer, which is
+    /// taken at the first time.
+    pub(crate) fn mqtt_connect(&mut self, id: u32) -> bool {
         let now = self.now();
         let new = self.config.core.is_new();
+        let free = self.system_heap.free();
         let Some(client) = self.mqtts.get_mut(id) else {
-            return;
+            return true;
         };
+        if client.memory == 0 {
+            let wanted = client.capacity.saturating_add(4);
+            if wanted > free {
+                return false;
+            }
+            client.memory = wanted;
+            self.system_heap.resized(0, wanted);
+        }
         client.error = 0;
         client.latest = 0;
         let busy = matches!(client.state, WAITING | READY);
@@ -205,10 +228,10 @@ impl Runtime {
         if let Some(carrier) = client.carrier {
             // No time-out watches this way to connect.
             self.websocket_connect(carrier);
-            return;
+            return true;
         }
         let (Some(socket), target) = (client.socket, client.target.clone()) else {
-            return;
+            return true;
         };
         // The adapter refuses while there is a connection; the state is wrong
         // from then on, as on the board.
@@ -217,6 +240,7 @@ impl Runtime {
             self.network.connect(now, socket, target);
             self.drive_network(now);
         }
+        true
     }
 
     /// Sends a packet of Lua's; false if it could not, which ends the
@@ -342,6 +366,8 @@ impl Runtime {
         client.reconnect = None;
         client.ping = None;
         client.consent_by = None;
+        self.system_heap
+            .resized(std::mem::take(&mut client.memory), 0);
         let held = [client.callback.take(), client.pin.take()];
         if let Some(carrier) = client.carrier.take() {
             self.websocket_release(carrier);

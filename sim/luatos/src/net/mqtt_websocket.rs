@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::frames::{self, Opcode};
 use super::websocket::{Notice, split_url};
-use super::{Security, Target};
+use super::{Security, Target, tls};
 use crate::runtime::{Level, Runtime};
 
 /// Time without traffic after which the carrier sends a ping.
@@ -23,12 +23,12 @@ pub(crate) fn is_url(host: &str) -> bool {
 }
 
 impl Runtime {
-    /// What the new core does with the host given to `mqtt.create`; false if it
-    /// will not have it.
+    /// What becomes of host and certificates given to `mqtt.create`; false if they
+    /// cannot be used.
     pub(crate) fn mqtt_address(&mut self, id: u32, target: &Target) -> bool {
         let host = &target.host;
         if !self.config.core.is_new() {
-            return true;
+            return self.certificates_fit("mqtt", &target.security);
         }
         if is_url(host) {
             return self.mqtt_carrier(id, target);
@@ -36,8 +36,21 @@ impl Runtime {
         if host.len() >= HOST {
             let line = format!("mqtt host too long {} >= {HOST}", host.len());
             self.lib_line(Level::Error, &line);
+            return false;
         }
-        host.len() < HOST
+        self.certificates_fit("mqtt", &target.security)
+    }
+
+    /// The certificates can be read; the firmware reads them when they are set.
+    fn certificates_fit(&mut self, who: &str, security: &Security) -> bool {
+        let Security::Checked(certificates) = security else {
+            return true;
+        };
+        let Some(function) = tls::unreadable(certificates) else {
+            return true;
+        };
+        self.lib_line(Level::Error, &format!("{who} {function} error"));
+        false
     }
 
     /// Gives a client whose host is a URL its carrier; false if it cannot be
@@ -52,6 +65,8 @@ impl Runtime {
         let (mut server, path) = split_url(url);
         if server.security != Security::Plain && target.security != Security::Plain {
             server.security = target.security.clone();
+            // The answer is not looked at.
+            self.certificates_fit("websocket", &target.security);
         }
         let Some(carrier) = self.websocket_create((server, path), KEEPALIVE) else {
             return false;

@@ -98,6 +98,25 @@ impl<E: std::error::Error> From<E> for CertificateError {
     }
 }
 
+/// The firmware's function that cannot read one of these, if any.
+pub(super) fn unreadable(certificates: &Certificates) -> Option<&'static str> {
+    let readable = |pem: &[u8]| {
+        let mut list = CertificateDer::pem_slice_iter(pem);
+        list.next().is_some_and(|first| first.is_ok())
+    };
+    let authority = certificates.authority.as_deref();
+    if authority.is_some_and(|pem| !readable(pem)) {
+        return Some("network_set_server_cert");
+    }
+    let certificate = certificates.certificate.as_deref()?;
+    let key = certificates
+        .key
+        .as_deref()
+        .map(PrivateKeyDer::from_pem_slice);
+    let fits = readable(certificate) && key.is_some_and(|key| key.is_ok());
+    (!fits).then_some("network_set_client_cert")
+}
+
 /// TLS with certificates of the script's own, judged at `utc` seconds.
 pub(super) fn checked(
     certificates: &Certificates,

@@ -379,10 +379,11 @@ impl Runtime {
                 return Ok(());
             };
             let new = self.config.core.is_new();
-            let (fin, opcode, payload, end) = match frames::decode(&client.buffer) {
+            let limit = if new { NEW_PAYLOAD } else { usize::MAX };
+            let (fin, opcode, payload, end) = match frames::decode(&client.buffer, limit) {
                 Frame::Incomplete => return Ok(()),
-                Frame::TooLarge => {
-                    return Err(self.websocket_too_large(None));
+                Frame::TooLarge(length) => {
+                    return Err(self.websocket_too_large(length));
                 }
                 Frame::Whole(opcode, start, end) => {
                     // V1112 looks for the flag in the wrong bit: it is always set.
@@ -390,10 +391,11 @@ impl Runtime {
                     (fin, opcode, client.buffer[start..end].to_vec(), end)
                 }
             };
-            if new && payload.len() > NEW_PAYLOAD {
-                return Err(self.websocket_too_large(Some(payload.len())));
+            // A frame that ends the connection stays in the buffer, before the
+            // answer to the next handshake.
+            if !matches!(opcode, 8 | 3..=7 | 11..) && (new || opcode > 0) {
+                client.buffer.drain(..end);
             }
-            client.buffer.drain(..end);
             match opcode {
                 0..=2 if new || opcode > 0 => {
                     self.websocket_tell(id, Notice::Received(payload, fin, opcode));
