@@ -350,3 +350,76 @@ Feature: The modem and the carrier
     Then the log does not show "IP_READY" for 60 s
     When the radio link comes back
     Then the log shows "NETIF_LINK_ON -> IP_READY" within 10 s
+
+  @needs.lte.impair
+  Scenario: An attach that is under way when the link fails has failed
+    Given the main script:
+      """
+      sys = require("sys")
+      sys.run()
+      """
+    When the board is powered on
+    And 1500 ms pass
+    And the radio link goes down
+    Then the log does not show "IP_READY" for 60 s
+    When the radio link comes back
+    Then the log shows "NETIF_LINK_ON -> IP_READY" within 10 s
+
+  @needs.lte.impair
+  Scenario: A short message waits until the device can be reached
+    Given the main script:
+      """
+      sys = require("sys")
+      sms.setNewSmsCb(function(phone, text) log.info("message", phone, text) end)
+      sys.run()
+      """
+    When the board is powered on
+    And 10 s pass
+    And the radio link goes down
+    And the SMS "hello" arrives from "+8613800000000"
+    Then the log does not show "message" for 30 s
+    When the radio link comes back
+    Then the log shows "hello" within 2 s
+
+  @needs.lte.impair
+  Scenario: A device out of service is not registered
+    Given the LTE profile "rlf-flymode"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.timerLoopStart(function() log.info("is", mobile.status(), mobile.csq()) end, 1000)
+      sys.run()
+      """
+    When the board is powered on
+    And 20 s pass
+    And the radio link goes down
+    And 10 s pass
+    Then the log shows "is\t2\t0" within 2 s
+
+  Scenario: Who has something to send does not wait for a page
+    Given the LTE profile "edrx"
+    And the main script:
+      """
+      sys = require("sys")
+      sys.taskInit(function()
+          sys.waitUntil("IP_READY")
+          local m = mqtt.create(nil, "broker.emqx.io", 1883)
+          m:auth("me")
+          m:on(function(m, event, topic, payload)
+              log.info("mqtt", event, payload)
+              if event == "conack" then m:subscribe("down") end
+          end)
+          m:connect()
+          sys.waitUntil("SEND")
+          m:publish("up", "now")
+      end)
+      gpio.setup(7, function() sys.publish("SEND") end, gpio.PULLUP)
+      sys.run()
+      """
+    When the board is powered on
+    Then the log shows "mqtt\tconack" within 60 s
+    When 60 s pass
+    And "page me" is published to "down"
+    And 100 ms pass
+    And pin 7 goes low
+    Then the modem reports rrc-connected within 1 s

@@ -1,13 +1,14 @@
 //! `airbench run`, and the main job.
 
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_trace::output::may_replace;
+use airbench_trace::output::{may_replace, same_file};
 use airbench_trace::{Event, Retention};
 use airbench_world::{Action, Console, Setup, TapAt, World};
 
@@ -166,8 +167,11 @@ fn check_outputs(options: &RunOptions) -> Result<(), Failure> {
         ("--vcd", &options.vcd),
     ];
     for (index, (name, path)) in outputs.iter().enumerate() {
-        let twin = outputs[..index].iter().find(|(_, other)| other == path);
-        if let Some((other, _)) = twin.filter(|_| path.is_some()) {
+        let same = |other: &&(&str, &Option<PathBuf>)| match (path, other.1) {
+            (Some(path), Some(other)) => same_file(path, other),
+            _ => false,
+        };
+        if let Some((other, _)) = outputs[..index].iter().find(same) {
             return Err(Failure::Usage(format!(
                 "{other} and {name} name the same file"
             )));

@@ -293,7 +293,8 @@ fn after_a_close_frame_only_autoreconn_connects_again() {
 
 #[test]
 fn mqtt_reads_its_certificates_when_it_is_made() {
-    let body = r#"print("made", mqtt.create(nil, "broker.emqx.io", 8883, {server_cert = "nonsense"}))"#;
+    let body =
+        r#"print("made", mqtt.create(nil, "broker.emqx.io", 8883, {server_cert = "nonsense"}))"#;
     for core in [Core::V1112, Core::New] {
         let lines = [
             "E/mqtt network_set_server_cert error",
@@ -304,8 +305,13 @@ fn mqtt_reads_its_certificates_when_it_is_made() {
     }
     prints_on(
         Core::New,
-        &online(r#"print("made", mqtt.create(nil, "wss://broker.emqx.io/mqtt", nil, {server_cert = "nonsense"}))"#),
-        &["E/websocket network_set_server_cert error", "made MQTTCTRL*"],
+        &online(
+            r#"print("made", mqtt.create(nil, "wss://broker.emqx.io/mqtt", nil, {server_cert = "nonsense"}))"#,
+        ),
+        &[
+            "E/websocket network_set_server_cert error",
+            "made MQTTCTRL*",
+        ],
     );
 }
 
@@ -345,6 +351,9 @@ fn the_new_core_says_that_mqtt_connects_again() {
             m:connect()
             sys.wait(3000)"#,
         ),
-        &["mqtt conack", "I/mqtt mqtt reconnecting... broker.emqx.io 1883"],
+        &[
+            "mqtt conack",
+            "I/mqtt mqtt reconnecting... broker.emqx.io 1883",
+        ],
     );
 }

@@ -388,6 +388,7 @@ fn handshake(head: &Head) -> Result<(), Page> {
         });
     }
     let version = head.first("Sec-WebSocket-Version");
+    let version = version.or_else(|| head.first("Sec-WebSocket-Draft"));
     let text = version.map(|value| String::from_utf8_lossy(value).into_owned());
     let number = match text.as_deref().map(|text| (text, text.parse::<i32>())) {
         None => -1,

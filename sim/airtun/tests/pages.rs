@@ -70,6 +70,8 @@ async fn the_client_chooses_the_character_set() {
     let answer = page("Accept-Charset: utf-8\r\n").await;
     assert!(answer.contains("Content-Type: text/html;charset=utf-8\r\n"));
     assert!(answer.contains("charset=UTF-8\"/>") && answer.contains("/n\u{e9}pe"));
+    let answer = page("Accept-Charset: martian, us-ascii\r\n").await;
+    assert!(answer.contains("charset=us-ascii\r\n") && answer.contains("/n?pe"));
     let answer = page("Accept-Charset: ebcdic\r\n").await;
     assert!(answer.contains("Content-Length: 0\r\n"));
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use airbench_clock::Instant;
 use serde::{Deserialize, Serialize};
 
+use crate::link::check::needs;
+use crate::modem::check::times;
+
 use crate::Direction;
 
 /// How long a mapping lives without packets.
@@ -18,6 +21,17 @@ pub struct NatConfig {
     pub udp_ms: u64,
     /// What becomes of packets of a connection whose mapping is gone.
     pub expiry: Expiry,
+}
+
+impl NatConfig {
+    /// What is wrong with it: key, value, and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        times(&[("tcp_ms", self.tcp_ms), ("udp_ms", self.udp_ms)])?;
+        needs(
+            ("expiry", self.expiry != Expiry::Silent),
+            ("tcp_ms", self.tcp_ms > 0),
+        )
+    }
 }
 
 /// What a translator does with packets of a TCP connection it has forgotten.

@@ -190,11 +190,8 @@ impl Profile {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.modem.dns.is_empty() {
-            return Err("modem.dns is empty, the carrier has at least one name server".into());
-        }
-        let cell = self.modem.cell.check();
-        cell.map_err(|what| format!("modem.cell.{what}"))?;
+        self.modem.check().map_err(|what| format!("modem.{what}"))?;
+        self.nat.check().map_err(|what| format!("nat.{what}"))?;
         self.rrc.check().map_err(|what| format!("rrc.{what}"))?;
         self.rlf.check().map_err(|what| format!("rlf.{what}"))?;
         if let Some(handover) = &self.link.handover {

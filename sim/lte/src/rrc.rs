@@ -9,6 +9,9 @@ use std::time::Duration;
 use airbench_clock::{Instant, Rng};
 use serde::{Deserialize, Serialize};
 
+use crate::link::check::needs;
+use crate::modem::check::times;
+
 use crate::Direction;
 
 /// The numbers of a network's RRC. Without any the radio is always there.
@@ -54,6 +57,23 @@ impl RrcConfig {
                 "inactivity_ms is {inactivity}, longer than tail_ms, which is {tail}"
             ));
         }
+        if self.inactivity_ms.saturating_add(self.short_ms) > self.tail_ms {
+            let (short, tail) = (self.short_ms, self.tail_ms);
+            return Err(format!(
+                "short_ms is {short}: with inactivity_ms it lasts longer than tail_ms, which is {tail}"
+            ));
+        }
+        times(&[
+            ("tail_ms", self.tail_ms),
+            ("promotion_ms", self.promotion_ms),
+            ("demotion_ms", self.demotion_ms),
+            ("idle_cycle_ms", self.idle_cycle_ms),
+            ("edrx_cycle_ms", self.edrx_cycle_ms),
+        ])?;
+        needs(
+            ("psm_update_ms", self.psm_update_ms > 0),
+            ("psm_active_ms", self.psm_active_ms > 0),
+        )?;
         if self.edrx_window_ms > self.edrx_cycle_ms {
             let (window, cycle) = (self.edrx_window_ms, self.edrx_cycle_ms);
             return Err(format!(
@@ -127,6 +147,8 @@ pub struct Rrc {
     fast_release: Option<FastRelease>,
     /// How long the device was idle before this connection.
     idle_before: Duration,
+    /// When a device that has just become idle can begin to connect.
+    ready: Instant,
     /// The device asks for power saving mode.
     psm: bool,
     attached: bool,
@@ -157,6 +179,7 @@ impl Rrc {
             paging,
             fast_release: None,
             idle_before: Duration::ZERO,
+            ready: Instant::ZERO,
             psm: false,
             attached: false,
         }
@@ -256,7 +279,13 @@ impl Rrc {
                     self.listens(now)
                 }
             }
-            State::Promoted(at) if now < at + self.tail() => at.max(now),
+            State::Promoted(at) if now < at + self.tail() => {
+                // Who has something to send does not wait for a page.
+                let own = now.max(self.ready) + ms(self.config.promotion_ms);
+                let at = if up { at.min(own) } else { at };
+                self.state = State::Promoted(at);
+                at.max(now)
+            }
             state => {
                 let since = match state {
                     State::Idle(since) | State::Released(since) => since,
@@ -270,7 +299,8 @@ impl Rrc {
                     return None;
                 }
                 let heard = if up { now } else { self.page(now) };
-                let heard = heard.max(since + ms(self.config.demotion_ms));
+                self.ready = since + ms(self.config.demotion_ms);
+                let heard = heard.max(self.ready);
                 let at = heard + ms(self.config.promotion_ms);
                 self.idle_before = heard.since(since);
                 self.state = State::Promoted(at);

@@ -12,6 +12,20 @@ pub struct Foreign {
     kind: &'static str,
 }
 
+/// Two paths lead to the same file, however they are written.
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| {
+        path.canonicalize().ok().or_else(|| {
+            let folder = match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            };
+            Some(folder.canonicalize().ok()?.join(path.file_name()?))
+        })
+    };
+    one == other || whole(one).is_some_and(|path| Some(path) == whole(other))
+}
+
 /// Whether an output may be written here: there is nothing, or a file of the same
 /// `kind`, which begins with `magic`.
 pub fn may_replace(path: &Path, magic: &[u8], kind: &'static str) -> Result<(), Foreign> {

@@ -15,7 +15,7 @@ impl World {
         if !self.radio {
             return None;
         }
-        let change = self.link.next_change().filter(|_| self.rlf.is_modelled());
+        let change = self.link.next_change();
         Instant::earliest([self.rrc.next_wake(), self.rlf.next_wake(), change])
     }
 
@@ -24,8 +24,18 @@ impl World {
         if !self.radio {
             return;
         }
+        let down = self.link.is_down(at);
         if self.rlf.is_modelled() {
-            self.drive_failure(at);
+            self.drive_failure(at, down);
+        } else {
+            // Where no failure of the radio link is modelled a device that is on-line
+            // does not notice; nobody attaches, though.
+            self.board.modem_mut().set_service(at, !down);
+        }
+        if !down {
+            for (phone, text) in std::mem::take(&mut self.messages) {
+                self.board.receive_sms(at, &phone, &text);
+            }
         }
         if !self.rrc.is_modelled() {
             return;
@@ -39,8 +49,7 @@ impl World {
     }
 
     /// What an outage does to the connection.
-    fn drive_failure(&mut self, at: Instant) {
-        let down = self.link.is_down(at);
+    fn drive_failure(&mut self, at: Instant, down: bool) {
         let connected = self.board.is_online() && !self.rrc.is_idle();
         self.rlf.set_down(at, down, connected);
         while let Some(event) = self.rlf.poll(at) {
@@ -52,6 +61,7 @@ impl World {
                     self.rrc.release(at);
                     let modem = self.board.modem_mut();
                     modem.set_service(at, false);
+                    modem.set_registered(at, false);
                     if loses {
                         modem.lose_context(at, None);
                         // The board must lose it before it can get it back.
@@ -61,6 +71,7 @@ impl World {
                 RlfEvent::CellFound => {
                     let modem = self.board.modem_mut();
                     modem.set_service(at, true);
+                    modem.set_registered(at, true);
                     if loses && recover > 0 && !modem.is_up() {
                         modem.lose_context(at, Some(Duration::from_millis(recover)));
                     }

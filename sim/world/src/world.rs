@@ -56,6 +56,8 @@ pub struct World {
     pub(crate) rlf: Rlf,
     /// The profile has numbers for either of them.
     pub(crate) radio: bool,
+    /// Short messages for a device that is out of reach: sender and text.
+    pub(crate) messages: Vec<(String, String)>,
     nat: Nat,
     dead_bearer: bool,
     internet: Internet,
@@ -87,7 +89,8 @@ impl World {
         let rlf = Rlf::new(setup.profile.rlf.clone());
         Self {
             now: Instant::ZERO,
-            radio: rrc.is_modelled() || rlf.is_modelled(),
+            radio: rrc.is_modelled() || rlf.is_modelled() || setup.profile.link.flapping.is_some(),
+            messages: Vec::new(),
             board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),
             rrc,
@@ -187,11 +190,7 @@ impl World {
             Action::Sim(present) => self.board.modem_mut().set_sim(now, *present),
             Action::Outage(on) => {
                 self.link.set_outage(*on);
-                // Where no failure of the radio link is modelled a device that
-                // is on-line does not notice; nobody attaches, though.
-                if !self.rlf.is_modelled() {
-                    self.board.modem_mut().set_service(now, !on);
-                }
+                self.radio = true;
             }
             Action::LoseContext(back) => {
                 let back = back.map(Duration::from_millis);
@@ -207,7 +206,10 @@ impl World {
                 self.dead_bearer = carrier.dead_bearer;
                 self.internet.set_carrier(carrier.clone());
             }
-            Action::Flapping(flapping) => self.link.set_flapping(now, flapping.clone()),
+            Action::Flapping(flapping) => {
+                self.link.set_flapping(now, flapping.clone());
+                self.radio = true;
+            }
             Action::Publish(topic, payload, qos, retain) => {
                 self.internet.publish(now, topic, payload, *qos, *retain);
             }
@@ -227,7 +229,11 @@ impl World {
             Action::Adc(channel, value) => {
                 self.board.set_adc(now, *channel, *value);
             }
-            Action::Sms(phone, text) => self.board.receive_sms(now, phone, text),
+            // The service centre keeps it for a device that is out of reach.
+            Action::Sms(phone, text) => {
+                self.messages.push((phone.clone(), text.clone()));
+                self.radio = true;
+            }
             Action::Pin(pin, level) => self.board.drive_pin(now, *pin, *level)?,
         }
         // An outage begins and ends now, whether anything else is due or not.

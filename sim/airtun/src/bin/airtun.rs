@@ -1,6 +1,7 @@
 //! The echo server on real sockets: `ws://…/ws/echo`, `/ws/echo2`, and the same
 //! over TLS.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airbench_airtun::{Capture, Event, Faults, Observer, Recording, Server, TokioClock, tls};
-use airbench_trace::output::may_replace;
+use airbench_trace::output::{may_replace, same_file};
 use airbench_trace::{file, pcapng};
 use clap::Parser;
 use futures_util::future::select_all;
@@ -131,19 +132,23 @@ impl Observer for Console {
     fn observe(&self, connection: u64, event: Event<'_>) {
         match event {
             Event::Handshake(head) => {
-                println!("#{connection} {}", head.lines().next().unwrap_or_default());
+                say(&format!(
+                    "#{connection} {}",
+                    head.lines().next().unwrap_or_default()
+                ));
             }
             Event::Received(opcode, payload) => {
-                println!(
-                    "#{connection} < {} {}",
-                    opcode.name(),
-                    String::from_utf8_lossy(payload)
-                );
+                let text = String::from_utf8_lossy(payload);
+                say(&format!("#{connection} < {} {text}", opcode.name()));
             }
             Event::Sent(opcode, payload) => {
-                println!("#{connection} > {} {} bytes", opcode.name(), payload.len());
+                say(&format!(
+                    "#{connection} > {} {} bytes",
+                    opcode.name(),
+                    payload.len()
+                ));
             }
-            Event::Closed(how) => println!("#{connection} closed: {how}"),
+            Event::Closed(how) => say(&format!("#{connection} closed: {how}")),
         }
     }
 }
@@ -159,7 +164,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("airtun: {message}");
+            complain(&message);
             ExitCode::FAILURE
         }
     }
@@ -170,7 +175,9 @@ async fn bind(address: SocketAddr, scheme: &str) -> Result<TcpListener, String> 
         format!("cannot listen on {address}: {error}; is another server there? choose a port with --listen/--tls-listen")
     })?;
     let local = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("listening on {scheme}://{local}/ws/echo and {scheme}://{local}/ws/echo2");
+    say(&format!(
+        "listening on {scheme}://{local}/ws/echo and {scheme}://{local}/ws/echo2"
+    ));
     Ok(listener)
 }
 
@@ -211,7 +218,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What is written is written over nothing else.
 fn check_outputs(args: &Args) -> Result<(), String> {
-    if args.record.is_some() && args.record == args.pcap {
+    if let (Some(record), Some(pcap)) = (&args.record, &args.pcap)
+        && same_file(record, pcap)
+    {
         return Err("--record and --pcap name the same file".to_owned());
     }
     let outputs = [
@@ -285,6 +294,21 @@ async fn run(args: Args) -> Result<(), String> {
     Ok(())
 }
 
+/// How long nobody is let in after a connection could not be.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a client may take for its TLS handshake: as long as for a request.
+const HANDSHAKE: Duration = Duration::from_secs(300);
+
+/// Prints a line; nobody need be there to read it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The same on standard error.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "airtun: {line}");
+}
+
 /// Where connections come in.
 struct Entrance {
     listeners: Vec<(TcpListener, Option<TlsAcceptor>)>,
@@ -309,7 +333,11 @@ impl Entrance {
                         let acceptor = self.listeners[index].1.clone();
                         self.serve(&mut connections, stream, peer, acceptor);
                     }
-                    Err(error) => eprintln!("airtun: a connection was not accepted: {error}"),
+                    Err(error) => {
+                        complain(&format!("a connection was not accepted: {error}"));
+                        // Out of descriptors, the next try would fail at once.
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 },
                 Some(_) = connections.join_next() => {}
             }
@@ -358,9 +386,10 @@ where
 {
     match acceptor {
         None => server.serve(stream).await,
-        Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => server.serve(stream).await,
-            Err(error) => eprintln!("airtun: TLS handshake failed: {error}"),
+        Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => server.serve(stream).await,
+            Ok(Err(error)) => complain(&format!("TLS handshake failed: {error}")),
+            Err(_) => {}
         },
     }
 }

@@ -54,25 +54,35 @@ pub(crate) struct Page {
 enum Charset {
     Latin1,
     Utf8,
+    Ascii,
 }
 
 impl Charset {
-    /// The first that the client accepts, `None` if it is not one of ours.
+    /// What the client accepts, `None` if it is none of ours: Jetty asks Java for one
+    /// after the other, and the last that exists stays.
     fn accepted(head: &Head) -> Option<Self> {
-        match by_quality(head, "Accept-Charset", |_| 0).first() {
-            None => Some(Self::Latin1),
-            Some(name) => match name.to_ascii_lowercase().as_str() {
-                "*" | "utf-8" | "utf8" => Some(Self::Utf8),
-                "iso-8859-1" | "latin1" => Some(Self::Latin1),
-                _ => None,
-            },
+        let names = by_quality(head, "Accept-Charset", |_| 0);
+        if names.is_empty() {
+            return Some(Self::Latin1);
         }
+        let mut chosen = None;
+        for name in names {
+            match name.to_ascii_lowercase().as_str() {
+                "*" => return Some(Self::Utf8),
+                "utf-8" | "utf8" => chosen = Some(Self::Utf8),
+                "iso-8859-1" | "latin1" => chosen = Some(Self::Latin1),
+                "us-ascii" | "ascii" => chosen = Some(Self::Ascii),
+                _ => {}
+            }
+        }
+        chosen
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Latin1 => "ISO-8859-1",
             Self::Utf8 => "UTF-8",
+            Self::Ascii => "US-ASCII",
         }
     }
 
@@ -80,6 +90,10 @@ impl Charset {
         match self {
             Self::Latin1 => latin1(text),
             Self::Utf8 => text.as_bytes().to_vec(),
+            Self::Ascii => {
+                let plain = |c: char| if c.is_ascii() { c as u8 } else { b'?' };
+                text.chars().map(plain).collect()
+            }
         }
     }
 }
@@ -179,7 +193,8 @@ impl Page {
     }
 
     fn json(&self, uri: &str) -> String {
-        let (status, message) = (self.status, &self.message);
+        let (status, message) = (self.status, quoted(&self.message));
+        let uri = quoted(uri);
         format!(
             "{{\n\"servlet\":\"AirTun\",\n\"message\":\"{message}\",\n\"url\":\"{uri}\",\n\
              \"status\":\"{status}\"\n}}"
@@ -255,6 +270,11 @@ fn accepted(head: &Head) -> Option<Kind> {
         "application/json" | "text/json" => Some(Kind::Json(kind)),
         _ => None,
     })
+}
+
+/// For JSON: made safe for XML first, then quotes and backslashes.
+fn quoted(text: &str) -> String {
+    escape(text).replace('\\', "\\\\")
 }
 
 fn escape(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! Numbers: read by Nutz's rules, printed by Java's (facts sheet 3.1).
 
+use num_bigint::BigUint;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use super::{Value, java};
@@ -32,7 +33,7 @@ pub(super) fn read(token: &str) -> Option<Value> {
 
 /// The digits of every script as ASCII, as `Character.digit` reads them: those of
 /// the basic plane, and for hexadecimal the full-width letters too.
-fn ascii(token: &str, letters: bool) -> String {
+pub(super) fn ascii(token: &str, letters: bool) -> String {
     let is_digit = |code: u32| {
         let c = char::from_u32(code);
         c.is_some_and(|c| c.general_category() == GeneralCategory::DecimalNumber)
@@ -93,16 +94,23 @@ fn decimal_integer(token: &str) -> Option<String> {
 
 /// The two widths, each read from decimal text without a detour.
 trait Real: std::str::FromStr + std::ops::Neg<Output = Self> {
+    /// Binary digits, and the exponent of the smallest number.
+    const DIGITS: i64;
+    const LEAST: i64;
     fn from_wide(value: f64) -> Self;
 }
 
 impl Real for f64 {
+    const DIGITS: i64 = 53;
+    const LEAST: i64 = -1074;
     fn from_wide(value: f64) -> Self {
         value
     }
 }
 
 impl Real for f32 {
+    const DIGITS: i64 = 24;
+    const LEAST: i64 = -149;
     fn from_wide(value: f64) -> Self {
         value as Self
     }
@@ -118,9 +126,7 @@ fn java_float<F: Real>(token: &str) -> Option<F> {
     let value = match magnitude {
         "Infinity" => F::from_wide(f64::INFINITY),
         "NaN" => F::from_wide(f64::NAN),
-        _ if magnitude.starts_with("0x") || magnitude.starts_with("0X") => {
-            F::from_wide(hex_float(magnitude)?)
-        }
+        _ if magnitude.starts_with("0x") || magnitude.starts_with("0X") => hex_float(magnitude)?,
         _ => {
             let plain = magnitude.strip_suffix(['d', 'D']).unwrap_or(magnitude);
             let ok = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.');
@@ -130,21 +136,67 @@ fn java_float<F: Real>(token: &str) -> Option<F> {
     Some(if negative { -value } else { value })
 }
 
-/// `0x1.8p1`; the binary exponent is mandatory.
-fn hex_float(text: &str) -> Option<f64> {
+/// `0x1.8p1`; the binary exponent is mandatory. Rounded once, to `F`'s digits.
+fn hex_float<F: Real>(text: &str) -> Option<F> {
     let (mantissa, exponent) = text[2..].split_once(['p', 'P'])?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut value = 0.0;
-    for c in whole.chars().chain(fraction.chars()) {
-        value = value * 16.0 + f64::from(c.to_digit(16)?);
-    }
-    if whole.is_empty() && fraction.is_empty() {
+    let digits = format!("{whole}{fraction}");
+    let bits = BigUint::parse_bytes(digits.as_bytes(), 16).filter(|_| digits.is_ascii())?;
+    let exponent = exponent.trim_end_matches(['d', 'D']);
+    let sign_free = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if sign_free.is_empty() || !sign_free.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let exponent: i64 = exponent.trim_end_matches(['d', 'D']).parse().ok()?;
-    let shift = exponent.saturating_sub(4 * fraction.len() as i64);
-    let shift = shift.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
-    Some(value * 2f64.powi(shift))
+    // An exponent of more digits than these ends in 0 or infinity all the same.
+    let far = if exponent.starts_with('-') {
+        -1_000_000_000
+    } else {
+        1_000_000_000
+    };
+    let exponent: i64 = exponent
+        .parse()
+        .unwrap_or(far)
+        .clamp(-1_000_000_000, 1_000_000_000);
+    let value = nearest(
+        &bits,
+        exponent - 4 * fraction.len() as i64,
+        F::DIGITS,
+        F::LEAST,
+    );
+    Some(F::from_wide(value))
+}
+
+/// `bits` times two to the `exponent`, rounded to so many binary digits, half to
+/// even; `least` is the exponent of the smallest number there is.
+fn nearest(bits: &BigUint, exponent: i64, digits: i64, least: i64) -> f64 {
+    let len = bits.bits() as i64;
+    if len == 0 {
+        return 0.0;
+    }
+    let top = len + exponent;
+    if top > 1100 {
+        return f64::INFINITY;
+    }
+    if top < least - 1 {
+        return 0.0;
+    }
+    let shift = (len - digits).max(least - exponent);
+    let kept = if shift <= 0 {
+        bits << (-shift) as u64
+    } else {
+        let mut kept = bits >> shift as u64;
+        let half = BigUint::from(1u8) << (shift - 1) as u64;
+        let rest = bits - (&kept << shift as u64);
+        if rest > half || (rest == half && kept.bit(0)) {
+            kept += 1u8;
+        }
+        kept
+    };
+    // At most 54 bits, the last of them 0 if so: exact.
+    let kept = u64::try_from(kept).unwrap_or(u64::MAX) as f64;
+    let power = (exponent + shift) as i32;
+    // In two steps, as the power alone may be too small.
+    kept * 2f64.powi(power / 2) * 2f64.powi(power - power / 2)
 }
 
 /// `new BigDecimal(text).toString()`.
@@ -162,6 +214,8 @@ fn big_decimal(text: &str) -> Option<String> {
         return None;
     }
     let scale = fraction.len() as i64 - exponent;
+    // Java counts it in 32 bits.
+    i32::try_from(scale).ok()?;
     let unscaled = match digits.trim_start_matches('0') {
         "" => "0",
         rest => rest,
@@ -205,6 +259,9 @@ mod tests {
             ("-4२", Some("-42")),
             ("1１２1E-7", Some("0.0001121")),
             ("1.５", None),
+            ("0x1.8p-1074", Some("1.0E-323")),
+            ("0x0.0p99999999999f", Some("0.0")),
+            ("1e-2147483648", None),
         ] {
             let value = read(token).map(|value| match value {
                 Value::Number(text) => text,

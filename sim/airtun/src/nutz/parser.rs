@@ -263,6 +263,7 @@ impl Reader<'_> {
         for _ in 0..4 {
             digits.push(self.next()?);
         }
+        let digits = number::ascii(&digits, true);
         let value = i32::from_str_radix(&digits, 16).map_err(|_| self.error())?;
         Ok(value as u16)
     }

@@ -22,7 +22,7 @@ fn time(key: &str, ms: f64) -> Result<(), String> {
     Err(format!("{key} is {ms}, it must lie in 0 to {HOUR}"))
 }
 
-fn excludes(one: (&str, bool), other: (&str, bool)) -> Result<(), String> {
+pub(crate) fn excludes(one: (&str, bool), other: (&str, bool)) -> Result<(), String> {
     if one.1 && other.1 {
         return Err(format!(
             "{} and {} exclude each other; leave one out",
@@ -32,7 +32,7 @@ fn excludes(one: (&str, bool), other: (&str, bool)) -> Result<(), String> {
     Ok(())
 }
 
-fn needs(one: (&str, bool), other: (&str, bool)) -> Result<(), String> {
+pub(crate) fn needs(one: (&str, bool), other: (&str, bool)) -> Result<(), String> {
     if one.1 && !other.1 {
         return Err(format!("{} has no effect without {}", one.0, other.0));
     }
@@ -160,7 +160,37 @@ impl Path {
             ("loss", self.loss > 0.0),
         )?;
         let paced = ("a rate_bps or trace", trace || self.rate_bps > 0);
-        needs(("queue", self.queue != super::Discipline::Tail), paced)
+        needs(("queue", self.queue != super::Discipline::Tail), paced)?;
+        needs(("queue_bytes", self.queue_bytes > 0), paced)?;
+        needs(("queue_packets", self.queue_packets > 0), paced)?;
+        let codel = ("queue = \"codel\"", self.queue == super::Discipline::Codel);
+        needs(("codel_target_ms", self.codel_target_ms > 0.0), codel)?;
+        needs(("codel_interval_ms", self.codel_interval_ms > 0.0), codel)?;
+        let cells = ("cell_size", self.cell_size > 0);
+        needs(("cell_overhead", self.cell_overhead != 0), cells)?;
+        for (name, correlation, of, share) in [
+            (
+                "duplicate_correlation",
+                self.duplicate_correlation,
+                "duplicate",
+                self.duplicate,
+            ),
+            (
+                "corrupt_correlation",
+                self.corrupt_correlation,
+                "corrupt",
+                self.corrupt,
+            ),
+            (
+                "reorder_correlation",
+                self.reorder_correlation,
+                "reorder",
+                self.reorder,
+            ),
+        ] {
+            needs((name, correlation > 0.0), (of, share > 0.0))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The radio link: packets in, packets out later, or not at all.
 
 mod chance;
-mod check;
+pub(crate) mod check;
 mod config;
 mod delay;
 mod queue;

@@ -30,6 +30,10 @@ pub enum ModemEvent {
     LinkUp,
     /// The address is gone.
     LinkDown,
+    /// The device has found out that there is no network for it.
+    Searching,
+    /// The network is there again, and the context was kept.
+    Registered,
 }
 
 impl ModemEvent {
@@ -49,6 +53,8 @@ impl ModemEvent {
             Self::TimeSync => "time-sync",
             Self::LinkUp => "link-up",
             Self::LinkDown => "link-down",
+            Self::Searching => "searching",
+            Self::Registered => "registered",
         }
     }
 }

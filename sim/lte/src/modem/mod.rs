@@ -1,5 +1,6 @@
 //! The modem's control plane: SIM, attach, network time, address.
 
+pub(crate) mod check;
 mod config;
 mod event;
 
@@ -119,10 +120,37 @@ impl Modem {
         self.waiting = false;
     }
 
-    /// There is a cell from now on, or none.
+    /// There is a cell from now on, or none. An attach under way without one has
+    /// failed; a context that is there stays.
     pub fn set_service(&mut self, now: Instant, on: bool) {
+        if self.service == on {
+            return;
+        }
         self.service = on;
-        self.attach_if_waiting(now);
+        if on {
+            self.attach_if_waiting(now);
+        } else if !self.up {
+            let attaching = |(_, event): &(Instant, ModemEvent)| {
+                matches!(event, ModemEvent::PdpActive | ModemEvent::Rejected(_))
+            };
+            self.waiting |= self.agenda.iter().any(attaching);
+            self.cancel(|event| {
+                use ModemEvent::{BearerActive, LinkUp, Losing, PdpActive, Rejected, TimeSync};
+                matches!(
+                    event,
+                    PdpActive | BearerActive | LinkUp | TimeSync | Losing | Rejected(_)
+                )
+            });
+        }
+    }
+
+    /// The device knows that it is registered no more, or that it is again.
+    pub fn set_registered(&mut self, now: Instant, on: bool) {
+        if on && self.up {
+            self.plan(now, ModemEvent::Registered);
+        } else if !on {
+            self.plan(now, ModemEvent::Searching);
+        }
     }
 
     /// The cell is on a band that the device searches (`mobile.setBand`), or not.
@@ -175,6 +203,7 @@ impl Modem {
     /// The protocol stack begins anew: it looks for the SIM if it has none, and
     /// attaches.
     pub fn restart(&mut self, now: Instant) {
+        self.set_registered(now, false);
         self.lose_context(now, Some(STACK_RESTART));
         self.look_for_sim(now);
     }
@@ -291,9 +320,10 @@ impl Modem {
     fn drop_link(&mut self, now: Instant, at: Instant) {
         let flight = self.flight_mode;
         self.cancel(|event| {
-            use ModemEvent::{NetCheck, Rejected, SimCheck, SimLocked, SimMissing, SimReady};
+            use ModemEvent::{NetCheck, Rejected, Searching, SimCheck, SimLocked, SimMissing};
             match event {
-                SimReady | SimMissing | SimLocked | SimCheck | NetCheck => false,
+                SimMissing | SimLocked | SimCheck | NetCheck | Searching => false,
+                ModemEvent::SimReady => false,
                 Rejected(_) => flight,
                 _ => true,
             }

@@ -243,12 +243,18 @@ impl Runtime {
                 self.ctrls_link(false);
                 self.drive_network(now);
             }
+            ModemEvent::Searching => self.mobile.registered = false,
+            ModemEvent::Registered => self.mobile.registered = true,
             ModemEvent::NumberRead
             | ModemEvent::BearerActive
             | ModemEvent::TimeSync
             | ModemEvent::Losing
             | ModemEvent::NetCheck
             | ModemEvent::LinkUp => {}
+        }
+        if matches!(event, ModemEvent::Searching | ModemEvent::Registered) {
+            // Scripts ask; nobody tells them.
+            return;
         }
         self.bus.push_back(Message::Modem(event, address));
     }
@@ -269,6 +275,8 @@ pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) 
         | ModemEvent::NetCheck
         | ModemEvent::Rejected(_)
         | ModemEvent::Losing
+        | ModemEvent::Searching
+        | ModemEvent::Registered
         | ModemEvent::NumberRead => "",
         ModemEvent::PdpActive => "cid1, state0",
         ModemEvent::BearerActive => "bearer act 0, result 0",
@@ -299,6 +307,8 @@ pub(crate) fn on_modem(cx: &mut Call<'_>, event: ModemEvent, address: Ipv4Addr) 
         | ModemEvent::SimCheck
         | ModemEvent::NetCheck
         | ModemEvent::Rejected(_)
+        | ModemEvent::Searching
+        | ModemEvent::Registered
         | ModemEvent::Losing => return Ok(0),
     };
     dispatch::publish(cx, topic, &args)?;
