@@ -220,7 +220,8 @@ pub fn replay(path: &Path) -> Result<Replay, RecordingError> {
     })
 }
 
-fn first_difference(recorded: &[Event], replayed: &[Event]) -> Option<Difference> {
+/// The first event in which two lists differ.
+pub fn first_difference(recorded: &[Event], replayed: &[Event]) -> Option<Difference> {
     let length = recorded.len().max(replayed.len());
     let index = (0..length).find(|index| match (recorded.get(*index), replayed.get(*index)) {
         (Some(a), Some(b)) => !same(a, b),

@@ -17,6 +17,8 @@ use crate::field::{self, Capture, CaptureHead, Stimuli, Stimulus};
 
 /// Seeds with which an emitted scenario is tried.
 const SEEDS: u64 = 20;
+/// When the first stimulus of an emitted scenario comes, if that is early enough.
+const SOON: Duration = Duration::from_secs(5);
 /// Events shown around a divergence.
 const AROUND: usize = 6;
 
@@ -164,7 +166,7 @@ fn emit(
     path: &Path,
 ) -> Result<(), Failure> {
     let mut runs = 0;
-    let fails = |list: &[Stimulus]| {
+    let mut fails = |list: &[Stimulus]| {
         runs += 1;
         let end = failure.watch(list);
         // A failure that needs a lucky seed makes a poor scenario.
@@ -180,9 +182,14 @@ fn emit(
         }
         Ok::<_, Failure>(true)
     };
-    let list = field::shrink::shrink(&stimuli.list, fails, |left| {
+    let list = field::shrink::shrink(&stimuli.list, &mut fails, |left| {
         errln!("shrinking    {left} stimuli still fail");
     })?;
+    let list = match failure {
+        // It begins at a moment of its own.
+        field::Failure::Silent(_) => list,
+        field::Failure::Unanswered(_) => field::shrink::hasten(list, SOON, &mut fails)?,
+    };
     outln!(
         "shrunk       {} of {} stimuli, {runs} trials",
         list.len(),

@@ -28,6 +28,7 @@ mod pack;
 mod replay;
 mod run;
 mod summary;
+mod trace;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     /// Run a recording again and report the first difference; or let a firmware live
     /// through what a capture shows, and see whether it fails the same way.
     Replay(Box<replay::Options>),
+    /// Look at recordings and captures.
+    Trace(trace::Options),
     /// Measure speed, start-up time and memory.
     Bench(Box<bench::Options>),
     /// Write an airbench.toml and a first feature into this folder.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(options)) => run::run(&options),
         Some(Command::Import(options)) => import::run(&options),
         Some(Command::Replay(options)) => replay::run(&options),
+        Some(Command::Trace(options)) => trace::run(&options),
         Some(Command::Bench(options)) => bench::run(&options),
         Some(Command::Init(options)) => init::run(&options),
         Some(Command::Pack(options)) => pack::run(&options),

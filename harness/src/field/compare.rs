@@ -96,7 +96,7 @@ pub fn compare(capture: &Capture, stimuli: &Stimuli, rerun: &Rerun) -> Compariso
     let captured = outputs(&capture.events, stimuli.anchor);
     let seen = |source: Source| captured.iter().any(|output| output.source == source);
     let mut given = outputs(&rerun.events, rerun.anchor);
-    given.retain(|output| seen(output.source) && output.at <= stimuli.end);
+    given.retain(|output| seen(output.source));
     let mut used = vec![false; given.len()];
     let mut missing = None;
     let mut matched = 0;
@@ -118,7 +118,9 @@ pub fn compare(capture: &Capture, stimuli: &Stimuli, rerun: &Rerun) -> Compariso
             None => {}
         }
     }
-    let unused = used.iter().position(|used| !used);
+    // Near its end the capture may just have missed it.
+    let known = stimuli.end.saturating_sub(TOLERANCE);
+    let unused = (0..given.len()).find(|index| !used[*index] && given[*index].at < known);
     let extra = unused.map(|index| given[index].clone());
     let divergence = match (missing, extra) {
         (Some(missing), Some(extra)) if extra.at < missing.at => Some(Divergence::Extra(extra)),

@@ -1,5 +1,7 @@
 //! The fewest stimuli that still fail: delta debugging (Zeller's ddmin).
 
+use std::time::Duration;
+
 use super::Stimulus;
 
 /// Shrinks `list` as long as `fails` says the same failure shows; `progress` hears
@@ -36,12 +38,33 @@ pub fn shrink<E>(
     Ok(best)
 }
 
+/// The same stimuli without the time before the first, if they still fail then.
+pub fn hasten<E>(
+    list: Vec<Stimulus>,
+    soon: Duration,
+    mut fails: impl FnMut(&[Stimulus]) -> Result<bool, E>,
+) -> Result<Vec<Stimulus>, E> {
+    let first = list.first().map_or(Duration::ZERO, |stimulus| stimulus.at);
+    let early = first.saturating_sub(soon);
+    let moved: Vec<Stimulus> = list
+        .iter()
+        .map(|stimulus| Stimulus {
+            at: stimulus.at.saturating_sub(early),
+            action: stimulus.action.clone(),
+        })
+        .collect();
+    Ok(if !early.is_zero() && fails(&moved)? {
+        moved
+    } else {
+        list
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use airbench_world::Action;
     use std::convert::Infallible;
-    use std::time::Duration;
 
     #[test]
     fn what_does_not_matter_goes() {
