@@ -107,6 +107,83 @@ fn a_capture_becomes_a_scenario_that_fails_until_the_firmware_is_mended() {
     std::fs::remove_dir_all(at).unwrap();
 }
 
+/// A reporter; `again` is what its author forgot.
+fn reporter(again: &str) -> String {
+    format!(
+        r#"PROJECT, VERSION = "reporter", "1.0.0"
+        sys = require("sys")
+        sys.taskInit(function()
+            sys.waitUntil("IP_READY")
+            local c = websocket.create(nil, "ws://echo.airtun.air32.cn/ws/echo2")
+            {again}
+            c:on(function(_, event) if event == "conack" then sys.publish("UP") end end)
+            c:connect()
+            sys.waitUntil("UP")
+            local number = 0
+            while true do
+                number = number + 1
+                c:send("report " .. number)
+                sys.wait(15000)
+            end
+        end)
+        sys.run()"#
+    )
+}
+
+/// Nothing but the server's packets: the outage is inferred from its repetitions.
+#[test]
+fn an_outage_that_a_device_does_not_get_over_is_found_in_packets_alone() {
+    let at = folder("outage");
+    let write = |name: &str, text: &str| std::fs::write(at.join(name), text).unwrap();
+    write("buggy.lua", &reporter(""));
+    write("fixed.lua", &reporter("c:autoreconn(true, 3000)"));
+    let outage = "first_ms = 100000\nup_ms = 3600000\ndown_ms = 900000\n";
+    write(
+        "field.toml",
+        &format!("about = 'x'\n[link.flapping]\n{outage}"),
+    );
+    let run = [
+        "run",
+        "buggy.lua",
+        "--for",
+        "40m",
+        "--quiet",
+        "--lte",
+        "field.toml",
+    ];
+    let capture = ["--pcap", "server.pcapng", "--pcap-at", "server"];
+    assert_eq!(airbench(&at, &[&run[..], &capture].concat()).0, 0);
+    let (code, text) = airbench(&at, &["import", "server.pcapng", "-o", "field.abtrace"]);
+    assert!(
+        code == 0 && text.contains("nothing came any more"),
+        "{text}"
+    );
+    let replay = ["replay", "field.abtrace", "--firmware"];
+    let emit = ["buggy.lua", "--emit-feature", "outage.feature"];
+    let (code, text) = airbench(&at, &[&replay[..], &emit].concat());
+    assert!(code == 1 && text.contains("REPRODUCED"), "{text}");
+    assert!(text.contains("fails it with 20 of 20 seeds"), "{text}");
+    let feature = std::fs::read_to_string(at.join("outage.feature")).unwrap();
+    let there: String = feature
+        .lines()
+        .filter(|line| !line.contains("radio link goes") && !line.contains("radio link comes"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_ne!(there, feature);
+    let mended = feature.replace("buggy.lua", "fixed.lua");
+    for (text, expected) in [(&feature, 1), (&mended, 0), (&there, 0)] {
+        std::fs::write(at.join("tried.feature"), text).unwrap();
+        let mut command = Command::new(CUCUMBER);
+        let (code, said) = self::run(
+            command
+                .args(["--features", "tried.feature"])
+                .current_dir(&at),
+        );
+        assert_eq!(code, expected, "{text}\n{said}");
+    }
+    std::fs::remove_dir_all(at).unwrap();
+}
+
 #[test]
 fn traces_can_be_looked_at_cut_and_compared() {
     let at = folder("trace");

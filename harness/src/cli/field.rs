@@ -167,6 +167,10 @@ fn emit(
 ) -> Result<(), Failure> {
     let mut runs = 0;
     let mut fails = |list: &[Stimulus]| {
+        // A link that never comes back would be another reason to fail.
+        if field::stimuli::ends_down(list) {
+            return Ok(false);
+        }
         runs += 1;
         let end = failure.watch(list);
         // A failure that needs a lucky seed makes a poor scenario.

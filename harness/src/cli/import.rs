@@ -166,15 +166,16 @@ pub(super) fn tell_link(link: &LinkView) {
         link.up.1
     );
     for silence in &link.silences {
-        let from = Duration::from_nanos(silence.from);
+        let (heard, from) = (silence.heard, Duration::from_nanos(silence.from));
+        let heard = show(Duration::from_nanos(heard));
         match silence.until {
             Some(until) => outln!(
-                "             nothing came for {} from {} on, though the server repeated itself",
+                "             nothing came for {} from {} on, though the server repeated itself (last heard at {heard})",
                 show(Duration::from_nanos(until.saturating_sub(silence.from))),
                 show(from)
             ),
             None => outln!(
-                "             nothing came any more from {} on, though the server repeated itself",
+                "             nothing came any more from {} on, though the server repeated itself (last heard at {heard})",
                 show(from)
             ),
         }

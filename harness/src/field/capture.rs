@@ -70,6 +70,7 @@ impl Capture {
         let shift = |at: u64| at.saturating_sub(began);
         let link = link.map(|mut link| {
             for silence in &mut link.silences {
+                silence.heard = shift(silence.heard);
                 silence.from = shift(silence.from);
                 silence.until = silence.until.map(shift);
             }

@@ -70,7 +70,13 @@ impl Failure {
             let quiet = stimuli.end.saturating_sub(*last);
             let asked = bursts(&stimuli.list).any(|(at, _)| at > *last + ANSWER);
             if quiet > SILENCE && (quiet > usual * 3 || asked) {
-                found.push(Self::Silent(*last + usual.max(ANSWER)));
+                let link = |stimulus: &Stimulus| {
+                    let back = stimulus.action == Action::Outage(false);
+                    back.then_some(stimulus.at)
+                };
+                let back = stimuli.list.iter().filter_map(link).max();
+                let since = *last + usual.max(ANSWER);
+                found.push(Self::Silent(since.max(back.unwrap_or_default())));
             }
         }
         let done = answered(&stimuli.list, &heard);
@@ -132,7 +138,7 @@ impl Failure {
             }
             Self::Silent(since) => {
                 format!(
-                    "the server hears nothing from {} after the connection on",
+                    "the server hears nothing any more from {} after the connection on",
                     show(*since)
                 )
             }

@@ -158,7 +158,7 @@ fn steps(out: &mut String, story: &Story<'_>) -> std::fmt::Result {
             }
             writeln!(
                 out,
-                "    Then the server receives text with \"\" within {}",
+                "    Then the server receives a message within {}",
                 show(super::failure::PATIENCE)
             )
         }

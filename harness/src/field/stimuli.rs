@@ -36,6 +36,18 @@ pub struct Stimuli {
 /// Bytes closer together than this are one burst of the peer.
 const BURST: Duration = Duration::from_millis(3);
 
+/// The link is down after these.
+pub fn ends_down(list: &[Stimulus]) -> bool {
+    let mut links = list
+        .iter()
+        .rev()
+        .filter_map(|stimulus| match stimulus.action {
+            Action::Outage(down) => Some(down),
+            _ => None,
+        });
+    links.next().unwrap_or(false)
+}
+
 /// The LuatOS id of a UART's source.
 fn uart_id(source: Source) -> Option<u8> {
     match source {
@@ -68,10 +80,13 @@ impl Stimuli {
         stimuli.bursts(events);
         if let Some(link) = &capture.head.link {
             for silence in &link.silences {
-                stimuli.add(Instant::from_nanos(silence.from), Action::Outage(true));
-                if let Some(until) = silence.until {
-                    stimuli.add(Instant::from_nanos(until), Action::Outage(false));
-                }
+                // At the latest; the device's own silence says no more.
+                stimuli.add(Instant::from_nanos(silence.heard), Action::Outage(true));
+                // One that does not end is taken to end with the capture: what a
+                // device does for ever without a network is no failure of its own.
+                let last = anchor + end;
+                let until = silence.until.map_or(last, Instant::from_nanos);
+                stimuli.add(until, Action::Outage(false));
             }
         }
         stimuli.list.sort_by_key(|stimulus| stimulus.at);

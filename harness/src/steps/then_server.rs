@@ -52,6 +52,15 @@ async fn header_step(s: &mut Scenario, header: String, span: Span) -> StepResult
     s.expect(wanted, span.0).await.map(drop)
 }
 
+/// Waits for a message, whatever is in it.
+#[then(expr = "the server receives a message within {span}")]
+async fn any_message_step(s: &mut Scenario, span: Span) -> StepResult {
+    let wanted = Wanted::new("a message at the server", |event: &Event| {
+        event.kind == Kind::MessageIn
+    });
+    s.expect(wanted, span.0).await.map(drop)
+}
+
 /// Waits for a text message at the server that contains the text.
 #[then(expr = "the server receives text with {string} within {span}")]
 async fn text_step(s: &mut Scenario, text: String, span: Span) -> StepResult {

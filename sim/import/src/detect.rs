@@ -7,7 +7,7 @@ use airbench_trace::{Event, pcapng};
 
 use crate::packets::{self, Damage, Entry};
 use crate::serial::{self, Lines};
-use crate::tcp::Flows;
+use crate::tcp::{Flows, network};
 use crate::{Clock, Hints, ImportError, Part, Vantage};
 
 /// Formats of captures.
@@ -131,11 +131,12 @@ fn packets_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, I
     for line in &hints.keys {
         flows.keys.add(line);
     }
-    let (mut frames, mut unknown) = (0u64, 0u64);
+    let (mut frames, mut unknown, mut end) = (0u64, 0u64, Instant::ZERO);
     let take = |entry: Entry<'_>| match entry {
         Entry::Keys(text) => flows.keys.add(&text),
         Entry::Frame(at, link, frame) => {
             frames += 1;
+            end = end.max(at);
             match packets::slice(link, frame) {
                 Some(packet) => flows.packet(at, &packet),
                 None => unknown += 1,
@@ -155,7 +156,7 @@ fn packets_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, I
             what: what.clone(),
         });
     }
-    let (events, link, mut remarks) = flows.finish();
+    let (mut events, link, mut remarks) = flows.finish();
     if let Err(Damage(what)) = ended {
         remarks.push(format!(
             "{what} after {frames} packets; those before are used"
@@ -169,6 +170,8 @@ fn packets_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, I
     if events.is_empty() {
         return Err(ImportError::Empty("no TCP connection"));
     }
+    // Until then nothing else happened.
+    events.push(network(end, "end of the capture"));
     Ok(Part {
         name: String::new(),
         format,

@@ -38,10 +38,20 @@ pub(crate) struct FlowTimes {
     trips: Vec<Duration>,
     segments: [u32; 2],
     repeats: [u32; 2],
-    /// Since when the server has waited for the device, and until when it did.
-    waits: Vec<(Instant, Option<Instant>)>,
+    /// When the device was heard last.
+    heard: Instant,
+    waits: Vec<Wait>,
     fins: [bool; 2],
     over: bool,
+}
+
+/// The server has waited for the device: since when, when it had heard it last, and
+/// when it heard it again.
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
+    heard: Instant,
+    until: Option<Instant>,
 }
 
 /// Repetitions of the server's after which its waiting counts as an outage.
@@ -51,6 +61,7 @@ impl FlowTimes {
     pub(crate) fn new(begin: Instant) -> Self {
         Self {
             begin,
+            heard: begin,
             ..Self::default()
         }
     }
@@ -82,7 +93,11 @@ impl FlowTimes {
             if let Some((_, since, repeats)) = self.pending
                 && repeats == OUTAGE
             {
-                self.waits.push((since, None));
+                self.waits.push(Wait {
+                    since,
+                    heard: self.heard,
+                    until: None,
+                });
             }
         }
         if self.over {
@@ -112,10 +127,9 @@ impl FlowTimes {
 
     fn arrived(&mut self, segment: &Segment) {
         let at = segment.at;
-        if let Some(last) = self.waits.last_mut()
-            && last.1.is_none()
-        {
-            last.1 = Some(at);
+        self.heard = at;
+        if let Some(last) = self.waits.last_mut() {
+            last.until.get_or_insert(at);
         }
         if !segment.syn
             && let Some(consent) = self.consent.take()
@@ -135,10 +149,13 @@ impl FlowTimes {
     }
 }
 
-/// A time in which nothing came from the device though the server waited.
+/// A time in which nothing came from the device though the server waited. It began
+/// between `heard` and `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Since when the server had waited, on the capture's clock, in nanoseconds.
+    /// When the device was heard last, on the capture's clock, in nanoseconds.
+    pub heard: u64,
+    /// When the server sent what was not answered.
     pub from: u64,
     /// When the device was heard again; `None` if it never was.
     pub until: Option<u64>,
@@ -175,9 +192,10 @@ impl LinkView {
         let mut silences: Vec<Silence> = flows
             .iter()
             .flat_map(|flow| &flow.waits)
-            .map(|(from, until)| Silence {
-                from: from.nanos(),
-                until: until.map(Instant::nanos),
+            .map(|wait| Silence {
+                heard: wait.heard.nanos(),
+                from: wait.since.nanos(),
+                until: wait.until.map(Instant::nanos),
             })
             .collect();
         silences.sort_by_key(|silence| silence.from);
