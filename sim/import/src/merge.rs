@@ -20,6 +20,9 @@ pub struct Fit {
     pub name: String,
     /// Nanoseconds added to its times.
     pub offset: i64,
+    /// The time, on its own clock, at which that was so; before and after it the
+    /// drift comes on top.
+    pub at: u64,
     /// By how much it ran slow against the first capture, in millionths.
     pub drift_ppm: f64,
     /// Nanoseconds by which the offset may be wrong; `None` if nothing is shared.
@@ -98,9 +101,14 @@ fn pairs(reference: &Part, other: &Part) -> Vec<Pair> {
             }
         }
     }
-    let step = probes.len().div_ceil(PROBES).max(1);
+    // As many of either direction: each bounds the offset from its side.
+    let (up, down): (Vec<_>, Vec<_>) = probes.into_iter().partition(|((_, up), _)| *up);
+    let some = |list: Vec<_>| {
+        let step = list.len().div_ceil(PROBES).max(1);
+        list.into_iter().step_by(step)
+    };
     let mut found = Vec::new();
-    for ((bytes, up), times) in probes.into_iter().step_by(step) {
+    for ((bytes, up), times) in some(up).chain(some(down)) {
         let seen: Vec<u64> = reference
             .events
             .iter()
@@ -129,11 +137,12 @@ fn fit(reference: &Part, other: &Part) -> Fit {
     let nothing = Fit {
         name: other.name.clone(),
         offset: 0,
+        at: 0,
         drift_ppm: 0.0,
         error: None,
         shared: 0,
     };
-    let Some(middle) = median(&pairs) else {
+    let Some(middle) = median(pairs.iter().copied()) else {
         return nothing;
     };
     // The same words at another time are another event.
@@ -159,7 +168,8 @@ fn fit(reference: &Part, other: &Part) -> Fit {
         (None, None) => return nothing,
     };
     Fit {
-        offset: offset - (first as f64 * drift) as i64,
+        offset,
+        at: first.max(0) as u64,
         drift_ppm: drift * 1e6,
         error: Some(error),
         shared: pairs.len(),
@@ -167,8 +177,8 @@ fn fit(reference: &Part, other: &Part) -> Fit {
     }
 }
 
-fn median(pairs: &[Pair]) -> Option<i64> {
-    let mut differences: Vec<i64> = pairs.iter().map(|pair| pair.difference()).collect();
+fn median(pairs: impl Iterator<Item = Pair>) -> Option<i64> {
+    let mut differences: Vec<i64> = pairs.map(Pair::difference).collect();
     differences.sort_unstable();
     differences.get(differences.len() / 2).copied()
 }
@@ -190,12 +200,20 @@ fn drift(pairs: &[Pair]) -> f64 {
             .copied()
             .min_by_key(|pair| pair.difference())
     };
-    match (least(&later[..third]), least(&later[later.len() - third..])) {
-        (Some(a), Some(b)) if b.other > a.other => {
-            (b.difference() - a.difference()) as f64 / (b.other - a.other) as f64
-        }
-        _ => 0.0,
+    let (begin, end) = (&later[..third], &later[later.len() - third..]);
+    let (Some(a), Some(b)) = (least(begin), least(end)) else {
+        return 0.0;
+    };
+    // Delays vary; what is no more than that is no drift.
+    let noise = |part: &[&Pair], least: &Pair| {
+        let usual = median(part.iter().copied().copied()).unwrap_or(0);
+        usual.abs_diff(least.difference())
+    };
+    let change = b.difference() - a.difference();
+    if b.other <= a.other || change.unsigned_abs() <= noise(begin, &a).max(noise(end, &b)) {
+        return 0.0;
     }
+    change as f64 / (b.other - a.other) as f64
 }
 
 /// Puts captures on the clock of the first that has UTC, or of the first.
@@ -210,6 +228,7 @@ pub fn merge(mut parts: Vec<Part>) -> Merged {
             Fit {
                 name: parts[index].name.clone(),
                 offset: 0,
+                at: 0,
                 drift_ppm: 0.0,
                 error: Some(0),
                 shared: 0,
@@ -219,7 +238,8 @@ pub fn merge(mut parts: Vec<Part>) -> Merged {
         };
         for event in &mut parts[index].events {
             let time = event.time.nanos() as i64;
-            let moved = time + fit.offset + (time as f64 * fit.drift_ppm * 1e-6) as i64;
+            let since = (time - fit.at as i64) as f64;
+            let moved = time + fit.offset + (since * fit.drift_ppm * 1e-6) as i64;
             event.time = Instant::from_nanos(moved.max(0) as u64);
         }
         fits.push(fit);
@@ -234,5 +254,113 @@ pub fn merge(mut parts: Vec<Part>) -> Merged {
         began,
         events,
         fits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Format, Vantage};
+    use airbench_trace::Source;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    /// Some day.
+    const DAY: u64 = 1_700_000_000 * SECOND;
+
+    fn part(name: &str, clock: Clock, vantage: Vantage, events: Vec<Event>) -> Part {
+        Part {
+            name: name.to_owned(),
+            format: Format::Stamped,
+            vantage,
+            clock,
+            events,
+            link: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// A server and a tap whose clock is `offset` nanoseconds behind and `drift` too
+    /// slow; every burst is echoed.
+    fn both(offset: i64, drift: f64, count: u64) -> Vec<Part> {
+        let (mut server, mut tap) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let at = DAY + number * 30 * SECOND;
+            let late = |ms: u64| Instant::from_nanos(at + ms * 1_000_000);
+            let own = |at: Instant| {
+                let since = at.nanos() - DAY;
+                let shown = at.nanos() as i64 - offset - (since as f64 * drift) as i64;
+                Instant::from_nanos(shown as u64)
+            };
+            let payload = format!("burst {number:04}");
+            let text = format!("text {payload}");
+            // 40 ms and more up, 60 ms and more down.
+            let (up, down) = (40 + number * 7 % 50, 160 + number * 11 % 90);
+            tap.push(Event::new(
+                own(late(0)),
+                Source::Uart1,
+                Kind::Rx,
+                payload.clone(),
+            ));
+            server.push(Event::new(
+                late(up),
+                Source::Server,
+                Kind::MessageIn,
+                text.clone(),
+            ));
+            server.push(Event::new(
+                late(100),
+                Source::Server,
+                Kind::MessageOut,
+                text,
+            ));
+            tap.push(Event::new(
+                own(late(down)),
+                Source::Uart1,
+                Kind::Tx,
+                payload,
+            ));
+        }
+        server.sort_by_key(|event| event.time);
+        tap.sort_by_key(|event| event.time);
+        vec![
+            part("server", Clock::Utc, Vantage::Server, server),
+            part("tap", Clock::Local, Vantage::Uart, tap),
+        ]
+    }
+
+    proptest! {
+        /// The offset lies within the error that is stated.
+        #[test]
+        fn the_offset_is_found(hours in -30i64..30, millis in 0i64..100_000) {
+            let offset = hours * 3600 * SECOND as i64 + millis * 1_000_000;
+            let fit = merge(both(offset, 0.0, 30)).fits[1].clone();
+            let error = fit.error.expect("they share bursts");
+            prop_assert!(error < 100_000_000, "{error}");
+            prop_assert!(fit.offset.abs_diff(offset) <= error, "{} {offset}", fit.offset);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_runs_slow_is_found_out() {
+        let merged = merge(both(5 * SECOND as i64, 50e-6, 400));
+        let ppm = merged.fits[1].drift_ppm;
+        assert!((ppm - 50.0).abs() < 5.0, "{ppm}");
+        let last = merged.events.last().expect("events");
+        let span = last.time.nanos() as f64 / 1e9;
+        assert!((span - 399.0 * 30.0).abs() < 0.5, "{span}");
+    }
+
+    #[test]
+    fn nothing_shared_is_said() {
+        let mut parts = both(0, 0.0, 3);
+        parts[1].events.retain(|event| event.kind == Kind::Line);
+        parts[1].events.push(Event::new(
+            Instant::from_nanos(DAY),
+            Source::Console,
+            Kind::Line,
+            "boot",
+        ));
+        assert_eq!(merge(parts).fits[1].error, None);
     }
 }

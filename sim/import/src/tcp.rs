@@ -1,6 +1,6 @@
 //! TCP connections out of packets: streams in order, and what their timing tells.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -128,7 +128,7 @@ struct Flow {
 #[derive(Default)]
 pub(crate) struct Flows {
     /// By both ends, the lesser first.
-    flows: HashMap<(End, End), Flow>,
+    flows: BTreeMap<(End, End), Flow>,
     count: usize,
     finished: Vec<FlowTimes>,
     pub(crate) events: Vec<Event>,
@@ -290,4 +290,72 @@ fn ends(packet: &LaxSlicedPacket<'_>, tcp: &TcpSlice<'_>) -> Option<(End, End)> 
         end(from, tcp.source_port()),
         end(to, tcp.destination_port()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Takes segments and gives what came out: bytes, and how many were missed.
+    fn take(half: &mut Half, segments: &[(i64, Vec<u8>)]) -> (Vec<u8>, i64) {
+        let (mut out, mut lost) = (Vec::new(), 0);
+        for (place, bytes) in segments {
+            half.take(*place, bytes, &mut |bytes, missed| {
+                out.extend_from_slice(bytes);
+                lost += missed;
+            });
+        }
+        (out, lost)
+    }
+
+    proptest! {
+        /// Whatever the order, and however often: the stream.
+        #[test]
+        fn segments_become_the_stream(
+            stream in proptest::collection::vec(any::<u8>(), 1..2000),
+            cuts in proptest::collection::vec(1usize..300, 1..40),
+            order in proptest::collection::vec(any::<u32>(), 80),
+        ) {
+            let mut segments = Vec::new();
+            let mut at = 0;
+            for cut in cuts.iter().cycle() {
+                let end = (at + cut).min(stream.len());
+                segments.push((at as i64, stream[at..end].to_vec()));
+                if end == stream.len() {
+                    break;
+                }
+                // Some overlap what was there before.
+                at = end - (cut % 3).min(end - at - 1).min(1);
+            }
+            let mut shuffled: Vec<_> = segments.iter().cycle().take(segments.len() * 2).cloned().collect();
+            let keys = |index: usize| order[index % order.len()].wrapping_mul(index as u32 | 1);
+            let mut places: Vec<usize> = (0..shuffled.len()).collect();
+            places.sort_by_key(|index| keys(*index));
+            shuffled = places.into_iter().map(|index| shuffled[index].clone()).collect();
+            let mut half = Half::default();
+            half.begin(0);
+            let (out, lost) = take(&mut half, &shuffled);
+            prop_assert_eq!((out, lost), (stream, 0));
+        }
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut half = Half::default();
+        half.begin(0xFFFF_FFF0);
+        let first = half.place(0xFFFF_FFF0);
+        let (out, _) = take(&mut half, &[(first, vec![1; 32])]);
+        assert_eq!(out.len(), 32);
+        assert_eq!(half.place(0x10), 0x1_0000_0010);
+    }
+
+    #[test]
+    fn a_hole_that_is_never_filled_is_told() {
+        let mut half = Half::default();
+        let mut segments = vec![(0, vec![1; 10])];
+        segments.extend((0..300).map(|n| (20 + n * 1000, vec![2; 1000])));
+        let (out, lost) = take(&mut half, &segments);
+        assert_eq!((out.len(), lost), (10 + 300_000, 10));
+    }
 }

@@ -1,6 +1,6 @@
 //! TLS 1.2 records, decrypted with the secrets of a key log (RFC 5246, 5288, 7905).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
@@ -13,7 +13,7 @@ use crate::tcp::Way;
 /// Secrets of sessions, by the client's random bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    masters: HashMap<[u8; 32], Vec<u8>>,
+    masters: BTreeMap<[u8; 32], Vec<u8>>,
     /// Secrets of TLS 1.3 were among them.
     newer: bool,
 }
