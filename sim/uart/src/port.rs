@@ -283,14 +283,22 @@ impl Port {
         (next.is_none_or(|next| next > idle)).then_some(idle)
     }
 
+    /// Nothing is on its way in or out.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        self.pending.is_empty()
+            && self.outgoing.is_empty()
+            && self.incoming.bursts.is_empty()
+            && self.unnotified.is_none()
+    }
+
     /// When the port has something to do by itself.
     pub fn next_wake(&self) -> Option<Instant> {
+        if self.is_quiet() {
+            return None;
+        }
         if !self.pending.is_empty() {
             return Some(Instant::ZERO);
-        }
-        if self.outgoing.is_empty() && self.incoming.bursts.is_empty() && self.unnotified.is_none()
-        {
-            return None;
         }
         let sent = self.outgoing.front().map(|(end, _)| *end);
         // The next byte count worth a look: the end of the burst, or the byte

@@ -54,7 +54,6 @@ struct Host {
     service: Service,
     /// Ports it listens on, those opened on demand included.
     ports: BTreeSet<u16>,
-    wake: Option<Instant>,
 }
 
 /// All hosts.
@@ -66,6 +65,9 @@ pub(crate) struct Internet {
     /// Questions that the carrier's name servers have not looked at yet.
     questions: Queue<Vec<u8>>,
     hosts: Vec<Host>,
+    /// When each of them has something to do; apart, because they are large and
+    /// this is looked at all the time.
+    wakes: Vec<Option<Instant>>,
     guest: Guest,
     names: BTreeMap<String, Ipv4Addr>,
     /// The latest name for which DNS gave an address.
@@ -144,6 +146,7 @@ impl Internet {
             carrier: setup.profile.carrier.clone(),
             questions: Queue::default(),
             hosts: Vec::new(),
+            wakes: Vec::new(),
             guest: Guest::new(setup.epoch, FTP, setup.routes.clone()),
             names,
             asked: BTreeMap::new(),
@@ -208,8 +211,8 @@ impl Internet {
             stack,
             service,
             ports,
-            wake: None,
         });
+        self.wakes.push(None);
         Some(self.hosts.len() - 1)
     }
 
@@ -286,7 +289,7 @@ impl Internet {
         }
         let timer = self.guest.advance(now);
         for index in 0..self.hosts.len() {
-            let due = self.hosts[index].wake.is_some_and(|at| at <= now);
+            let due = self.wakes[index].is_some_and(|at| at <= now);
             let guest = timer && matches!(self.hosts[index].service, Service::Guest(..));
             if due || guest {
                 self.work(now, index);
@@ -322,7 +325,7 @@ impl Internet {
             }
         }
         let wakes = [host.stack.next_wake(now), host.service.next_wake()];
-        host.wake = Instant::earliest(wakes);
+        self.wakes[index] = Instant::earliest(wakes);
     }
 
     /// The servers answer.
@@ -410,7 +413,7 @@ impl Internet {
     }
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let hosts = self.hosts.iter().filter_map(|host| host.wake);
+        let hosts = self.wakes.iter().copied().flatten();
         let others = [
             self.guest.next_wake(),
             self.questions.next_time(),

@@ -3,16 +3,26 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use airbench_airtun::Clock;
 use airbench_clock::Instant;
 
+/// What the clock and its sleepers share. The world asks for time and next sleeper
+/// at every step: they lie outside the lock.
+struct Shared {
+    /// Nanoseconds.
+    now: AtomicU64,
+    /// The next sleeper's, or `u64::MAX`.
+    next: AtomicU64,
+    state: Mutex<State>,
+}
+
 #[derive(Default)]
 struct State {
-    now: Instant,
     timers: BTreeMap<(Instant, u64), Waker>,
     next_id: u64,
 }
@@ -20,28 +30,47 @@ struct State {
 /// A clock that stands still until the world moves it.
 #[derive(Clone)]
 pub(crate) struct VirtualClock {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     epoch: i64,
 }
 
 impl VirtualClock {
     pub(crate) fn new(epoch: i64) -> Self {
         Self {
-            state: Arc::default(),
+            shared: Arc::new(Shared {
+                now: AtomicU64::new(0),
+                next: AtomicU64::new(u64::MAX),
+                state: Mutex::default(),
+            }),
             epoch,
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // A poisoned lock only means that some task panicked meanwhile; the
         // state is plain data and stays consistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = &self.shared.state;
+        state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn time(&self) -> Instant {
+        Instant::from_nanos(self.shared.now.load(Ordering::Relaxed))
+    }
+
+    /// The sleepers have changed.
+    fn note_next(&self, state: &State) {
+        let next = state.timers.keys().next();
+        let nanos = next.map_or(u64::MAX, |(at, _)| at.nanos());
+        self.shared.next.store(nanos, Ordering::Relaxed);
     }
 
     /// Moves on and wakes what is due. True if something was.
     pub(crate) fn advance(&self, now: Instant) -> bool {
+        self.shared.now.fetch_max(now.nanos(), Ordering::Relaxed);
+        if self.shared.next.load(Ordering::Relaxed) > now.nanos() {
+            return false;
+        }
         let mut state = self.lock();
-        state.now = state.now.max(now);
         let mut woken = false;
         while let Some(entry) = state.timers.first_entry() {
             if entry.key().0 > now {
@@ -50,18 +79,20 @@ impl VirtualClock {
             entry.remove().wake();
             woken = true;
         }
+        self.note_next(&state);
         woken
     }
 
     /// When the next sleeper is due.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.lock().timers.keys().next().map(|(at, _)| *at)
+        let nanos = self.shared.next.load(Ordering::Relaxed);
+        (nanos != u64::MAX).then(|| Instant::from_nanos(nanos))
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Duration {
-        self.lock().now.since(Instant::ZERO)
+        self.time().since(Instant::ZERO)
     }
 
     fn date(&self) -> SystemTime {
@@ -70,7 +101,7 @@ impl Clock for VirtualClock {
     }
 
     fn sleep(&self, span: Duration) -> airbench_airtun::Sleep {
-        let at = self.lock().now + span;
+        let at = self.time() + span;
         Box::pin(VirtualSleep {
             clock: self.clone(),
             at,
@@ -89,21 +120,25 @@ impl Future for VirtualSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let at = self.at;
-        let known = self.id;
-        let mut state = self.clock.lock();
-        if state.now >= at {
+        let Self { clock, at, id } = &mut *self;
+        if clock.time() >= *at {
             return Poll::Ready(());
         }
-        let id = known.unwrap_or(state.next_id);
-        if known.is_none() {
-            state.next_id += 1;
-            state.timers.insert((at, id), cx.waker().clone());
-        } else if let Some(waker) = state.timers.get_mut(&(at, id)) {
-            waker.clone_from(cx.waker());
+        let mut state = clock.lock();
+        match id {
+            Some(id) => {
+                if let Some(waker) = state.timers.get_mut(&(*at, *id)) {
+                    waker.clone_from(cx.waker());
+                }
+            }
+            None => {
+                let new = state.next_id;
+                state.next_id += 1;
+                state.timers.insert((*at, new), cx.waker().clone());
+                clock.note_next(&state);
+                *id = Some(new);
+            }
         }
-        drop(state);
-        self.id = Some(id);
         Poll::Pending
     }
 }
@@ -111,7 +146,9 @@ impl Future for VirtualSleep {
 impl Drop for VirtualSleep {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.clock.lock().timers.remove(&(self.at, id));
+            let mut state = self.clock.lock();
+            state.timers.remove(&(self.at, id));
+            self.clock.note_next(&state);
         }
     }
 }

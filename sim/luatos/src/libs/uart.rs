@@ -108,7 +108,9 @@ impl Uarts {
     }
 
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let real = self.slots.iter().filter_map(|slot| {
+        // Most ports are quiet most of the time.
+        let busy = |slot: &&Slot| slot.rs485.is_some() || !slot.port.is_quiet();
+        let real = self.slots.iter().filter(busy).filter_map(|slot| {
             let switch = slot.rs485.and_then(|rs485| rs485.due);
             Instant::earliest([slot.port.next_wake(), switch])
         });
