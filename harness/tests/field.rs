@@ -228,6 +228,16 @@ fn what_is_no_capture_is_said_so() {
     assert!(code == 2 && text.contains("b.pcapng: "), "{text}");
     let (code, text) = airbench(&at, &["import", "missing.pcap"]);
     assert!(code == 2 && text.contains("missing.pcap"), "{text}");
+    import(&at);
+    let (code, text) = airbench(&at, &["replay", "field.abtrace"]);
+    assert!(code == 2 && text.contains("--firmware PATH"), "{text}");
+    let (code, text) = airbench(&at, &["import", "field.abtrace"]);
+    assert!(
+        code == 2 && text.contains("no recording of airtun's"),
+        "{text}"
+    );
+    let (code, text) = airbench(&at, &["import", "missing.pcap"]);
+    assert!(code == 2 && text.contains("missing.pcap"), "{text}");
     // A torn file gives what it has.
     let whole = std::fs::read(root().join("fixtures/field/two-bursts/server.pcapng")).unwrap();
     let (code, text) = wrong("torn.pcapng", &whole[..whole.len() * 2 / 3]);

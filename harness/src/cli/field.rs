@@ -69,6 +69,11 @@ fn prepare(options: &Options, capture: &Capture) -> Result<Setup, Failure> {
         ..RunOptions::default()
     };
     let project = run.project()?;
+    if run.path.is_none() && project.firmware.path.is_none() {
+        let what =
+            "a capture has no firmware in it; name the one that was captured with --firmware PATH";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let mut setup = setup(&run, &project, None)?;
     if let Some(error) = run.syntax_error(&project, &setup) {
         return Err(error);

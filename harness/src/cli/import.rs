@@ -17,7 +17,7 @@ use crate::field::Capture;
 /// Options of `airbench import`.
 #[derive(Args)]
 pub(super) struct Options {
-    /// Captures: pcap or pcapng of the server, socat -x -v, LLCOM or other logs of a
+    /// Captures: pcap, pcapng or `airtun --record` of the server, socat -x -v, LLCOM or other logs of a
     /// UART, Luatools' log; several are put on one clock.
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -34,7 +34,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
     /// The format, if it is not recognised: pcap, pcapng, socat, llcom, luatools,
-    /// stamped.
+    /// stamped, airtun.
     #[arg(long = "as", value_name = "FORMAT", value_parser = format)]
     format: Option<Format>,
 }

@@ -1,9 +1,11 @@
 //! Which format a capture has, and reading it.
 
 use std::io::{BufReader, Cursor, Read};
+use std::time::Duration;
 
 use airbench_clock::Instant;
-use airbench_trace::{Event, pcapng};
+use airbench_trace::{Event, file, pcapng};
+use serde::Deserialize;
 
 use crate::packets::{self, Damage, Entry};
 use crate::serial::{self, Lines};
@@ -25,6 +27,8 @@ pub enum Format {
     Luatools,
     /// Lines with time and direction.
     Stamped,
+    /// What `airtun --record` writes.
+    Airtun,
 }
 
 impl Format {
@@ -37,23 +41,28 @@ impl Format {
             Self::Llcom => "llcom",
             Self::Luatools => "luatools",
             Self::Stamped => "stamped",
+            Self::Airtun => "airtun",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pcap,
         Self::Pcapng,
         Self::Socat,
         Self::Llcom,
         Self::Luatools,
         Self::Stamped,
+        Self::Airtun,
     ];
 
     /// What the first bytes look like.
     fn of(start: &[u8]) -> Option<Self> {
         if start.starts_with(&pcapng::MAGIC) {
             return Some(Self::Pcapng);
+        }
+        if start.starts_with(&file::MAGIC) {
+            return Some(Self::Airtun);
         }
         if let Some(magic) = start.get(..4) {
             let words = [0xA1B2_C3D4u32, 0xA1B2_3C4D];
@@ -93,11 +102,61 @@ pub fn read(name: &str, mut input: impl Read, hints: &Hints) -> Result<Part, Imp
     let input = Cursor::new(start).chain(input);
     let mut part = match format {
         Format::Pcap | Format::Pcapng => packets_of(format, input, hints)?,
+        Format::Airtun => recording_of(input)?,
         _ => text_of(format, input, hints)?,
     };
     name.clone_into(&mut part.name);
     put_in_order(&mut part);
     Ok(part)
+}
+
+/// A recording of the server: what it saw, at its own times.
+fn recording_of(input: impl Read) -> Result<Part, ImportError> {
+    #[derive(Deserialize)]
+    struct Head {
+        vantage: Option<String>,
+        began_ms: Option<u64>,
+    }
+    let damaged = |error: file::ReadError| ImportError::Damaged {
+        offset: 0,
+        what: error.to_string(),
+    };
+    let (head, mut reader) = file::Reader::open::<Head>(BufReader::new(input)).map_err(damaged)?;
+    if head.vantage.as_deref() != Some("server") {
+        return Err(ImportError::Empty(
+            "it is no recording of airtun's; `airbench replay` takes those of runs and captures",
+        ));
+    }
+    let began = Duration::from_millis(head.began_ms.unwrap_or(0));
+    let (mut events, mut remarks) = (Vec::new(), Vec::new());
+    loop {
+        match reader.next_event() {
+            Ok(Some(mut event)) => {
+                event.time += began;
+                events.push(event);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                remarks.push(format!(
+                    "{error}; the {} events before are used",
+                    events.len()
+                ));
+                break;
+            }
+        }
+    }
+    if events.is_empty() {
+        return Err(ImportError::Empty("the server saw no connection"));
+    }
+    Ok(Part {
+        name: String::new(),
+        format: Format::Airtun,
+        vantage: Vantage::Server,
+        clock: Clock::Utc,
+        events,
+        link: None,
+        remarks,
+    })
 }
 
 fn text_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, ImportError> {
@@ -198,5 +257,44 @@ fn put_in_order(part: &mut Part) {
     if jumps > 0 {
         let text = format!("{jumps} times are before the one above them; taken as the same time");
         part.remarks.push(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use airbench_trace::{Kind, Source};
+
+    #[test]
+    fn a_recording_of_airtun_has_unix_times() {
+        let head = std::collections::BTreeMap::from([("vantage", "server")]);
+        let mut writer = file::Writer::new(Vec::new(), &head).expect("memory takes it");
+        let at = Instant::from_millis(5);
+        let event = Event::new(at, Source::Server, Kind::MessageIn, "text hello");
+        writer.write(&event).expect("memory takes it");
+        let bytes = writer.finish().expect("memory takes it");
+        let part = read("x", &bytes[..], &Hints::default()).expect("it is one");
+        assert_eq!(
+            (part.format, part.vantage),
+            (Format::Airtun, Vantage::Server)
+        );
+        assert_eq!(part.events, [event]);
+        // Torn anywhere: what is whole counts.
+        for end in 0..bytes.len() {
+            let torn = read("x", &bytes[..end], &Hints::default());
+            assert!(torn.is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_is_told() {
+        let text = "[2026-01-31 12:00:05.000] RX a\n[2026-01-31 12:00:01.000] RX b\n";
+        let part = read("x", text.as_bytes(), &Hints::default()).expect("two lines");
+        assert!(
+            part.remarks[0].contains("1 times are before"),
+            "{:?}",
+            part.remarks
+        );
+        assert!(part.events[0].time <= part.events[1].time);
     }
 }

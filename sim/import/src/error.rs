@@ -8,8 +8,8 @@ pub enum ImportError {
     Io(#[from] std::io::Error),
     /// Nothing knows it.
     #[error(
-        "unknown format (it begins with {0:?}); airbench reads pcap, pcapng, socat -x -v, LLCOM and \
-         Luatools logs, and lines like `[2026-01-31 12:00:00.123] RX text`"
+        "unknown format (it begins with {0:?}); airbench reads pcap, pcapng, airtun's recordings, \
+         socat -x -v, LLCOM and Luatools logs, and lines like `[2026-01-31 12:00:00.123] RX text`"
     )]
     Format(String),
     /// The file is damaged before the first thing that can be used.
