@@ -104,12 +104,11 @@ pub fn compare(capture: &Capture, stimuli: &Stimuli, rerun: &Rerun) -> Compariso
         let wanted = shape(&output.bytes);
         let fits = |index: &usize| {
             let other = &given[*index];
-            !used[*index]
-                && other.source == output.source
-                && other.at.abs_diff(output.at) <= TOLERANCE
-                && shape(&other.bytes) == wanted
+            !used[*index] && other.source == output.source && shape(&other.bytes) == wanted
         };
-        match (0..given.len()).find(fits) {
+        let near = |at: Duration| given.partition_point(|other| other.at < at);
+        let begin = near(output.at.saturating_sub(TOLERANCE));
+        match (begin..near(output.at + TOLERANCE)).find(fits) {
             Some(index) => {
                 used[index] = true;
                 matched += 1;

@@ -48,12 +48,15 @@ fn bursts(list: &[Stimulus]) -> impl Iterator<Item = (Duration, &Vec<u8>)> {
 fn answered(list: &[Stimulus], heard: &[Duration]) -> Vec<bool> {
     let times: Vec<Duration> = bursts(list).map(|(at, _)| at).collect();
     let mut done = vec![false; times.len()];
+    // All before this one have their message, or will get none any more.
+    let mut first = 0;
     for message in heard {
-        let fits = |index: &usize| {
-            !done[*index] && times[*index] <= *message && *message - times[*index] <= ANSWER
-        };
-        if let Some(index) = (0..times.len()).find(fits) {
-            done[index] = true;
+        while times.get(first).is_some_and(|at| *at + ANSWER < *message) {
+            first += 1;
+        }
+        if times.get(first).is_some_and(|at| at <= message) {
+            done[first] = true;
+            first += 1;
         }
     }
     done

@@ -104,40 +104,23 @@ impl Stimuli {
 
     /// What the peer has sent, pieces without a silence between them as one.
     fn bursts(&mut self, events: &[Event]) {
-        let mut open: Option<(Instant, Instant, u8, Vec<u8>)> = None;
+        // Begin, end, port and bytes of each.
+        let mut list: Vec<(Instant, Instant, u8, Vec<u8>)> = Vec::new();
         for event in events.iter().filter(|event| event.kind == Kind::Rx) {
             let Some(id) = uart_id(event.source) else {
                 continue;
             };
-            if let Some((_, last, port, bytes)) = &mut open
-                && *port == id
-                && event.time.since(*last) < BURST
-            {
-                bytes.extend_from_slice(&event.bytes);
-                *last = event.time;
-                continue;
-            }
-            let next = (event.time, event.time, id, event.bytes.clone());
-            if let Some((at, _, id, bytes)) = open.replace(next) {
-                self.add(
-                    at,
-                    Action::Uart {
-                        id,
-                        bytes,
-                        baud: None,
-                    },
-                );
+            match list.last_mut() {
+                Some((_, end, port, bytes)) if *port == id && event.time.since(*end) < BURST => {
+                    bytes.extend_from_slice(&event.bytes);
+                    *end = event.time;
+                }
+                _ => list.push((event.time, event.time, id, event.bytes.clone())),
             }
         }
-        if let Some((at, _, id, bytes)) = open {
-            self.add(
-                at,
-                Action::Uart {
-                    id,
-                    bytes,
-                    baud: None,
-                },
-            );
+        for (at, _, id, bytes) in list {
+            let baud = None;
+            self.add(at, Action::Uart { id, bytes, baud });
         }
     }
 }

@@ -45,6 +45,23 @@ impl Format {
         }
     }
 
+    /// Where such captures are made.
+    fn vantage(self) -> Vantage {
+        match self {
+            Self::Pcap | Self::Pcapng | Self::Airtun => Vantage::Server,
+            Self::Luatools => Vantage::Log,
+            Self::Socat | Self::Llcom | Self::Stamped => Vantage::Uart,
+        }
+    }
+
+    /// What their times are.
+    fn clock(self) -> Clock {
+        match self.vantage() {
+            Vantage::Server => Clock::Utc,
+            Vantage::Uart | Vantage::Log => Clock::Local,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Pcap,
@@ -110,6 +127,19 @@ pub fn read(name: &str, mut input: impl Read, hints: &Hints) -> Result<Part, Imp
     Ok(part)
 }
 
+/// A part whose name is still to be given.
+fn part(format: Format, events: Vec<Event>, remarks: Vec<String>) -> Part {
+    Part {
+        name: String::new(),
+        format,
+        vantage: format.vantage(),
+        clock: format.clock(),
+        events,
+        link: None,
+        remarks,
+    }
+}
+
 /// A recording of the server: what it saw, at its own times.
 fn recording_of(input: impl Read) -> Result<Part, ImportError> {
     #[derive(Deserialize)]
@@ -148,15 +178,7 @@ fn recording_of(input: impl Read) -> Result<Part, ImportError> {
     if events.is_empty() {
         return Err(ImportError::Empty("the server saw no connection"));
     }
-    Ok(Part {
-        name: String::new(),
-        format: Format::Airtun,
-        vantage: Vantage::Server,
-        clock: Clock::Utc,
-        events,
-        link: None,
-        remarks,
-    })
+    Ok(part(Format::Airtun, events, remarks))
 }
 
 fn text_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, ImportError> {
@@ -171,18 +193,7 @@ fn text_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, Impo
         Format::Luatools => serial::luatools(&text),
         _ => serial::stamped(&text, hints),
     }?;
-    Ok(Part {
-        name: String::new(),
-        format,
-        vantage: match format {
-            Format::Luatools => Vantage::Log,
-            _ => Vantage::Uart,
-        },
-        clock: Clock::Local,
-        events,
-        link: None,
-        remarks,
-    })
+    Ok(part(format, events, remarks))
 }
 
 fn packets_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, ImportError> {
@@ -232,13 +243,8 @@ fn packets_of(format: Format, input: impl Read, hints: &Hints) -> Result<Part, I
     // Until then nothing else happened.
     events.push(network(end, "end of the capture"));
     Ok(Part {
-        name: String::new(),
-        format,
-        vantage: Vantage::Server,
-        clock: Clock::Utc,
-        events,
         link: Some(link),
-        remarks,
+        ..part(format, events, remarks)
     })
 }
 

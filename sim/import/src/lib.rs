@@ -70,8 +70,6 @@ pub enum Clock {
     Utc,
     /// Wall-clock time of an unknown zone, counted as if it were UTC.
     Local,
-    /// Only the order is known.
-    Order,
 }
 
 /// One capture.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use airbench_clock::Instant;
 use airbench_trace::{Event, Kind};
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 use crate::{Clock, Part};
@@ -45,7 +46,7 @@ pub struct Merged {
 /// Payloads shorter than this say too little.
 const LEAST: usize = 4;
 /// Payloads looked for; more would not make the clocks better.
-const PROBES: usize = 256;
+const PROBES: usize = 64;
 /// Spans from which on a drift is looked for, and pairs it takes.
 const DRIFT_SPAN: u64 = 600 * 1_000_000_000;
 const DRIFT_PAIRS: usize = 8;
@@ -83,10 +84,6 @@ fn payload(event: &Event) -> Option<(&[u8], bool)> {
     (bytes.len() >= LEAST).then_some((bytes, up))
 }
 
-fn contains(whole: &[u8], part: &[u8]) -> bool {
-    whole.len() >= part.len() && whole.windows(part.len()).any(|window| window == part)
-}
-
 /// What both captures have seen.
 fn pairs(reference: &Part, other: &Part) -> Vec<Pair> {
     let mut probes: BTreeMap<(&[u8], bool), Vec<u64>> = BTreeMap::new();
@@ -109,11 +106,12 @@ fn pairs(reference: &Part, other: &Part) -> Vec<Pair> {
     };
     let mut found = Vec::new();
     for ((bytes, up), times) in some(up).chain(some(down)) {
+        let finder = Finder::new(bytes);
         let seen: Vec<u64> = reference
             .events
             .iter()
             .filter(|event| {
-                payload(event).is_some_and(|(whole, way)| way == up && contains(whole, bytes))
+                payload(event).is_some_and(|(whole, way)| way == up && finder.find(whole).is_some())
             })
             .map(|event| event.time.nanos())
             .collect();
