@@ -423,3 +423,10 @@ Feature: The modem and the carrier
     And 100 ms pass
     And pin 7 goes low
     Then the modem reports rrc-connected within 1 s
+
+  @needs.lte.impair
+  Scenario: A change of cell shows while the device is connected
+    Given the LTE profile "handover"
+    And the firmware "fixtures/firmware/ws-echo"
+    When the board is powered on
+    Then the modem reports handover within 60 s

@@ -16,7 +16,8 @@ impl World {
             return None;
         }
         let change = self.link.next_change();
-        Instant::earliest([self.rrc.next_wake(), self.rlf.next_wake(), change])
+        let handover = self.handover;
+        Instant::earliest([self.rrc.next_wake(), self.rlf.next_wake(), change, handover])
     }
 
     /// Changes of the connection that are due by `at`.
@@ -32,6 +33,7 @@ impl World {
             // does not notice; nobody attaches, though.
             self.board.modem_mut().set_service(at, !down);
         }
+        self.drive_handover(at);
         if !down {
             for (phone, text) in std::mem::take(&mut self.messages) {
                 self.board.receive_sms(at, &phone, &text);
@@ -46,6 +48,16 @@ impl World {
         while let Some(event) = self.rrc.poll(at) {
             self.radio_event(at, event.name());
         }
+    }
+
+    /// A connected device changes its cell; an idle one only camps on another.
+    fn drive_handover(&mut self, at: Instant) {
+        if self.handover == Some(at) {
+            self.radio_event(at, "handover");
+        }
+        let connected = self.board.is_online() && !self.rrc.is_idle();
+        let next = connected.then(|| self.link.next_handover(at)).flatten();
+        self.handover = next;
     }
 
     /// What an outage does to the connection.

@@ -56,6 +56,8 @@ pub struct World {
     pub(crate) rlf: Rlf,
     /// The profile has numbers for either of them.
     pub(crate) radio: bool,
+    /// When a connected device changes its cell next.
+    pub(crate) handover: Option<Instant>,
     /// Short messages for a device that is out of reach: sender and text.
     pub(crate) messages: Vec<(String, String)>,
     nat: Nat,
@@ -89,7 +91,11 @@ impl World {
         let rlf = Rlf::new(setup.profile.rlf.clone());
         Self {
             now: Instant::ZERO,
-            radio: rrc.is_modelled() || rlf.is_modelled() || setup.profile.link.flapping.is_some(),
+            radio: rrc.is_modelled()
+                || rlf.is_modelled()
+                || setup.profile.link.flapping.is_some()
+                || setup.profile.link.handover.is_some(),
+            handover: None,
             messages: Vec::new(),
             board: Board::new(config, setup.profile.modem.clone(), setup.flash.clone()),
             link: Link::new(setup.profile.link.clone(), setup.seed),

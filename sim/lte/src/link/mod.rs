@@ -149,6 +149,12 @@ impl Link {
         self.flapping.as_ref().map(|flapper| flapper.until)
     }
 
+    /// The first change of cell after `now`.
+    pub fn next_handover(&self, now: Instant) -> Option<Instant> {
+        let every = self.handover.as_ref()?.every_ms.max(1);
+        Some(Instant::from_millis((now.millis() / every + 1) * every))
+    }
+
     /// Outages that come by themselves, if they do.
     pub fn flapping(&self) -> Option<&Flapping> {
         self.flapping.as_ref().map(|flapper| &flapper.config)

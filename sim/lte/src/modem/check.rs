@@ -46,6 +46,7 @@ impl ModemConfig {
             ("ip_ready_ms", self.ip_ready_ms),
             ("lose_after_ms", self.lose_after_ms),
             ("recover_ms", self.recover_ms),
+            ("search_ms", self.search_ms),
         ])?;
         self.check_sim()?;
         // 1 at home, 5 roaming: what a registered device can be (27.007, +CEREG).

@@ -52,6 +52,10 @@ pub struct ModemConfig {
     /// A loss to the next attach; 0: only flight mode or a reset brings it back.
     #[serde(skip_serializing_if = "is_default")]
     pub recover_ms: u64,
+    /// How long the device searches when there is a cell again after it had none, in
+    /// milliseconds; 0 finds it at once. The first search is part of `attach_ms`. No
+    /// source gives a number: it depends on the bands that are searched.
+    pub search_ms: u64,
     /// The serving cell.
     #[serde(skip_serializing_if = "is_default")]
     pub cell: Cell,
@@ -154,6 +158,7 @@ impl Default for ModemConfig {
             status: 0,
             lose_after_ms: 0,
             recover_ms: 0,
+            search_ms: 0,
             cell: Cell::default(),
         }
     }

@@ -162,7 +162,7 @@ impl Modem {
 
     fn attach_if_waiting(&mut self, now: Instant) {
         if self.waiting && self.sim_ready && !self.flight_mode {
-            self.attach(now);
+            self.attach(now + Duration::from_millis(self.config.search_ms));
         }
     }
 

@@ -168,3 +168,19 @@ fn a_lost_context_comes_back_when_told_to() {
     assert_eq!(events.first(), Some(&(10_000, ModemEvent::LinkDown)));
     assert!(events.contains(&(15_303, ModemEvent::LinkUp)), "{events:?}");
 }
+
+#[test]
+fn a_search_after_an_outage_takes_its_time() {
+    let config = ModemConfig {
+        search_ms: 7000,
+        ..ModemConfig::default()
+    };
+    let mut modem = Modem::new(config, 1);
+    modem.power_on(Instant::ZERO);
+    modem.set_service(Instant::ZERO, false);
+    run(&mut modem);
+    assert!(!modem.is_up());
+    modem.set_service(Instant::from_millis(60_000), true);
+    let seen = run(&mut modem);
+    assert_eq!(seen[0], (68_300, ModemEvent::PdpActive));
+}
